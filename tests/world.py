@@ -113,6 +113,11 @@ class World:
             kept = self._kept = self.new_engine()
         return kept
 
+    def ten_minutes_pass(self) -> None:
+        """The kept engine no longer relies on what it has seen of its targets."""
+        if self._kept is not None:
+            self._kept._context.notes.clear()
+
     def close_engine(self) -> None:
         """Close the kept engine with its connections, as a process that ends."""
         if self._kept is not None:
@@ -187,7 +192,7 @@ class World:
         return oracle.snowflake.read(self._oracle, target)
 
     def leftovers(self) -> list[str]:
-        """Staging tables and staged files that are still there."""
+        """Staging tables and staged files that are still there, and that no later run would remove."""
         from pgsnow.model.table import TargetName
         from pgsnow.snowflake.load.cleanup import list_orphans
         from pgsnow.snowflake.stage.stage import Stages
@@ -201,7 +206,8 @@ class World:
                     schema=self.settings.snowflake.schema,
                 )
                 found.extend(list_orphans(session, target, Stages.of(self.settings).all))
-            return found
+            waiting = {f"{batch}/" for (batch,) in self.sql("select batch from sync_loaded_files")}
+            return [left for left in found if left not in waiting]
 
     def close(self) -> None:
         self.close_engine()

@@ -244,6 +244,6 @@ def test_grants_are_told_without_a_server(user: User) -> None:
     assert 'GRANT SELECT ON "public"."users" TO "app_reader"' in statements
     base = user.snowflake["SNOWFLAKE_DATABASE"]
     assert (
-        f'GRANT USAGE, CREATE TABLE, CREATE STAGE ON SCHEMA "{base}"."ANALYTICS" TO ROLE "PGSNOW"'
+        f'GRANT USAGE, CREATE TABLE, CREATE STAGE, CREATE FILE FORMAT ON SCHEMA "{base}"."ANALYTICS" TO ROLE "PGSNOW"'
         in statements
     )

@@ -114,12 +114,15 @@ def test_plan_tells_a_first_read_from_a_later_one_and_writes_nothing(
     assert first.out.count("everything: first read") == 2
     assert "+ CREATE TABLE" in first.out
     assert '"BALANCE" NUMBER(12,2)' in first.out
-    assert first.out.endswith("Plan: 2 to create, 0 to change, 0 unchanged. Run pgsnow apply.\n")
+    assert "\nPlan: 2 to create, 0 to change, 0 unchanged. Run pgsnow apply.\nForecast: about " in first.out
     assert ledger_tables(newcomer) == 0
     sent = [text.split()[0].upper() for text in emulator.statements_since(before)]
     assert set(sent) <= {"SELECT", "SHOW", "DESCRIBE", "DESC", "ALTER", "ROLLBACK", "USE"}, sent
     newcomer.here("run")
     logs = newcomer.sql("select count(*) from sync_logs")
+    spent = newcomer.here("cost", "--output", "json").json
+    assert {table["table"] for table in spent["tables"]} == {"public.users", "public.checkins"}
+    assert spent["credits"] > 0 < spent["forecast"]["credits_per_day"]
     then = {p["table"]: p for p in newcomer.here("run", "--dry-run", "--output", "json").json}
     assert then["public.users"]["reads"] == "nothing"
     assert then["public.users"]["ddl"] == []

@@ -181,6 +181,7 @@ def test_a_persons_text_stays_and_a_target_of_an_older_version_is_adopted(world:
         marking = [s for s in statements_of(world) if "pgsnow-owner" in s]
         assert {s.partition(" TABLE ")[0] for s in marking} == {"CREATE"}
         world.snowflake("comment on table analytics.users is 'It''s our \\\\ customers'")
+        world.ten_minutes_pass()
         world.sql("update users set name = 'new', updated_at = now()")
         [adopted] = engine.tick().tables
         assert any("belongs to public.users of database" in event for event in adopted.events)
@@ -207,6 +208,7 @@ def test_a_role_without_the_ownership_goes_on_and_says_so(
     with world.engine() as engine:
         engine.tick()
         world.snowflake("comment on table analytics.users is ''")
+        world.ten_minutes_pass()
         world.sql("update users set name = 'new', updated_at = now()")
         monkeypatch.setattr(Session, "execute", denying)
         [report] = engine.tick().tables

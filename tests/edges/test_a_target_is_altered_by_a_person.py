@@ -3,9 +3,10 @@
 Group: target
 Danger: pgsnow would add the column again, or fill the new table with the rows that changed since the last run, and
 report success: the values and rows that were loaded before are missing, and nothing says so.
-Answer: pgsnow remembers when the target was created, its columns and its number of rows, and looks before each load
-(one SHOW TABLES). A target that is not as it was is read again as a whole, rows that the source does not have are
-deleted, and the run, the status and `pgsnow check` say why. A column that a person adds may stay.
+Answer: pgsnow remembers when the target was created, its columns and its number of rows. A worker looks before it loads
+(one SHOW TABLES), and again after ten minutes; between looks, each MERGE fails if the number of rows or a column is
+another. A target that is not as it was is read again as a whole, rows that the source does not have are deleted, and
+the run, the status and `pgsnow check` say why. A column that a person adds may stay.
 """
 
 from __future__ import annotations
@@ -145,13 +146,18 @@ def test_a_column_of_a_person_stays(world: World) -> None:
     assert world.snowflake(f"SELECT COUNT(*) FROM {TABLE} WHERE NOTE = 'mine'") == [(4,)]
 
 
-def test_one_look_is_sent_per_load_and_none_otherwise(world: World) -> None:
-    """An idle run sends nothing; one that loads asks once, before it loads anything."""
+def test_a_process_looks_once_before_it_loads_and_an_idle_run_sends_nothing(world: World) -> None:
+    """A process that has not looked yet asks once, before it loads anything. Then its MERGE notices by itself if the
+    target has another number of rows."""
     loaded(world)
-    before = world.emulator.noted()
+    world.close_engine()
+    for looks in (1, 0):
+        before = world.emulator.noted()
+        assert tick(world).ok
+        sent = [text for text in world.emulator.statements_since(before) if "USERS" in text.upper()]
+        assert [text for text in sent if text.startswith("SHOW TABLES")] == sent[:looks]
+        change(world)
     assert tick(world).ok
-    sent = [text for text in world.emulator.statements_since(before) if "USERS" in text.upper()]
-    assert [text for text in sent if text.startswith("SHOW TABLES")] == sent[:1]
     before = world.emulator.noted()
     assert tick(world).ok
     assert world.emulator.statements_since(before) == []

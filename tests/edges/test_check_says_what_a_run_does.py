@@ -233,7 +233,7 @@ LEDGER = {
         " sync_counters, sync_checks, sync_heartbeats to {role};"
         " grant select, insert, delete on sync_logs to {role};"
         " grant select, insert, update, delete on sync_backfills, sync_hours, sync_requests, sync_ticks, sync_alerts,"
-        " sync_alert_messages to {role}",
+        " sync_budget, sync_loaded_files, sync_alert_messages to {role}",
         True,
     ),
     "nothing": ("select", False),

@@ -66,20 +66,22 @@ def test_staged_rows_wait_until_the_account_runs_statements_again(refused: World
     """No such error gives staged files up: they are loaded after the fix, without reading a row again."""
     refused.tables[0] |= {"load": "stage", "load_every": "50d"}
     refused.sql("update users set name = 'staged', updated_at = now()")
-    with refused.engine() as engine:
-        assert engine.tick().tables[0].rows_processed == 0
-        assert staged(refused) == 1
-        for containing, error, leaf, advice in (
-            ("COPY INTO", QUOTA, "CreditsUsedUp", "RESOURCE MONITOR"),
-            ("COPY INTO", SUSPENDED, "WarehouseUnusable", "AUTO_RESUME"),
-            ("MERGE", TIMEOUT, "StatementTimeout", "STATEMENT_QUEUED_TIMEOUT_IN_SECONDS"),
-            ("LOGIN", LOCKED, "TargetLoginRefused", "MINS_TO_UNLOCK"),
-        ):
-            refuse(refused, containing, error)
+    assert tick(refused).rows_processed == 0
+    assert staged(refused) == 1
+    for containing, error, leaf, advice in (
+        ("COPY INTO", QUOTA, "CreditsUsedUp", "RESOURCE MONITOR"),
+        ("COPY INTO", SUSPENDED, "WarehouseUnusable", "AUTO_RESUME"),
+        ("MERGE", TIMEOUT, "StatementTimeout", "STATEMENT_QUEUED_TIMEOUT_IN_SECONDS"),
+        ("LOGIN", LOCKED, "TargetLoginRefused", "MINS_TO_UNLOCK"),
+    ):
+        refuse(refused, containing, error)
+        refused.close_engine()
+        with refused.engine() as engine:
             report = engine.tick(load=True).tables[0]
-            assert (report.error_type, staged(refused)) == (leaf, 1)
-            assert advice in (report.advice or "")
-        refused.emulator.answer_with()
+        assert (report.error_type, staged(refused)) == (leaf, 1)
+        assert advice in (report.advice or "")
+    refused.emulator.answer_with()
+    with refused.engine() as engine:
         report = engine.tick(load=True).tables[0]
     assert (report.rows_read, report.rows_updated) == (0, 20)
     refused.assert_equal()
@@ -103,11 +105,11 @@ def test_a_merge_that_is_refused_is_sent_once_in_a_run(refused: World) -> None:
 
 def test_a_login_that_is_refused_is_tried_once_in_a_tick(refused: World) -> None:
     """Refused logins lock a user: the tick's other tables fail with the same error without a login of their own."""
-    refused.options["parallel_tables"] = 1
     refused.tables.append(refused.tables[0] | {"source": "public.orders", "target": "analytics.orders"})
     refused.sql("create table orders (like users including all); insert into orders (id) values (1)")
     refused.sql("update users set name = 'late', updated_at = now()")
     refuse(refused, "LOGIN", LOCKED)
+    refused.close_engine()
     before = refused.emulator.connections()
     with refused.engine() as engine:
         reports = engine.tick().tables

@@ -20,6 +20,8 @@ from tests.world import World
 POINTS = ("written", "put", "copied", "merged")
 """After read, after PUT, after COPY, after MERGE before the checkpoint. The fifth point, after MERGE before its
 reply, is `kill_before_the_reply`."""
+MERGE_POINTS = ("written", "put", "merged")
+"""Those of a MERGE that reads the files itself."""
 DEFERRED_POINTS = ("put", "staged", "copied", "merged", "checkpointed")
 """Of a tick that stages and then loads: after PUT, once the ledger knows what waits, after COPY, after MERGE, once the
 ledger knows what is loaded."""
@@ -72,13 +74,30 @@ def kill_at(world: World, phase: str, rnd: random.Random) -> None:
 def kill_before_the_reply(world: World, rnd: random.Random) -> None:
     """One round in which Snowflake has merged, and the process dies before it hears of it."""
     change_source(world, rnd)
+    hold_the_reply(world)
+    assert_recovered(world)
+
+
+def hold_the_reply(world: World) -> None:
+    """Kill a tick whose MERGE is done in Snowflake."""
     with FaultProxy(world.emulator.port) as proxy:
         proxy.behave(hold_replies=b"MERGE INTO")
         process = tick(world, None, SNOWFLAKE_PORT=str(proxy.port))
         assert proxy.wait_until_holding(CEILING), "no MERGE reached Snowflake"
         process.kill()
         process.wait()
-    assert_recovered(world)
+
+
+def kill_with_bound_values(world: World) -> None:
+    """One round at each point of a MERGE with bound values, which leaves nothing to be removed."""
+    for point in ("written", "merged", "reply"):
+        world.sql("update users set name = name || '!', updated_at = now() where id <= 2")
+        world.sql("insert into users (id, name) select max(id) + 1, 'new' from users")
+        if point == "reply":
+            hold_the_reply(world)
+        else:
+            assert is_killed(world, point)
+        assert_recovered(world)
 
 
 def kill_while_a_file_goes_up(world: World, rnd: random.Random) -> None:
@@ -92,6 +111,27 @@ def kill_while_a_file_goes_up(world: World, rnd: random.Random) -> None:
         process.wait()
     assert world.leftovers() != []
     assert_recovered(world)
+
+
+def kill_while_rows_are_copied(world: World) -> None:
+    """Rounds of a table with `insert_only`: before its transaction is committed, and after, before the reply."""
+    add = "insert into users select n + g, 'new', g from generate_series(1, 50) g, (select count(*) as n from users)"
+    world.sql(add)
+    assert_recovered(world)  # merged, as the server's number of updates was not known; then rows are copied
+    world.sql(add)
+    assert is_killed(world, "copied")
+    world.sql(add)
+    assert_recovered(world)
+    world.sql(add)
+    with FaultProxy(world.emulator.port) as proxy:
+        proxy.behave(hold_replies=b"COMMIT")
+        process = tick(world, None, SNOWFLAKE_PORT=str(proxy.port))
+        assert proxy.wait_until_holding(CEILING), "no COMMIT reached Snowflake"
+        process.kill()
+        process.wait()
+    world.sql(add)
+    assert_recovered(world)
+    assert world.snowflake("SELECT COUNT(*) FROM ANALYTICS.USERS__PGSNOW_BATCHES") == [(1,)]
 
 
 def kill_a_backfill(world: World, rnd: random.Random, kills: int, parallel: int = 1) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from tests.faults.kill_rounds import (
     DEFERRED_POINTS,
+    MERGE_POINTS,
     POINTS,
     assert_recovered,
     change_source,
@@ -16,6 +17,8 @@ from tests.faults.kill_rounds import (
     kill_at,
     kill_before_the_reply,
     kill_while_a_file_goes_up,
+    kill_while_rows_are_copied,
+    kill_with_bound_values,
     tick,
 )
 from tests.world import World
@@ -40,9 +43,13 @@ def synced(world: World) -> World:
 
 def test_killed_at_each_point_of_a_merge(synced: World) -> None:
     """One round for each point, one after the other: each begins with source and target equal."""
-    for phase in POINTS:
+    for phase in MERGE_POINTS:
         kill_at(synced, phase, random.Random(phase))
     kill_before_the_reply(synced, random.Random("reply"))
+    synced.tables[0] |= {"load_via": "table"}
+    kill_at(synced, "copied", random.Random("copied"))
+    del synced.tables[0]["load_via"], synced.tables[0]["load"]
+    kill_with_bound_values(synced)
 
 
 def test_killed_while_a_file_goes_up_and_rows_are_read(world: World) -> None:
@@ -64,8 +71,9 @@ def test_killed_anywhere_with_a_bucket_for_the_files(world: World, s3_env: dict[
 
 
 def test_killed_during_the_first_load(world: World) -> None:
+    """After its COPY; then at each point of merges of several load batches."""
     world.tables[0] |= {"load": "stage", "max_rows_per_load": 100, "batch_size": 50}
-    for phase in POINTS:
+    for phase in ("copied", *MERGE_POINTS):
         kill_at(world, phase, random.Random(phase))
 
 
@@ -80,6 +88,12 @@ def test_a_resync_that_is_killed_at_each_point_is_seen_by_no_reader_before_it_is
     world.sql("insert into users select g, 'n' || g, g from generate_series(1, 800) g")
     assert_recovered(world)
     kill_a_resync(world)
+
+
+def test_killed_while_rows_that_never_change_are_copied(synced: World) -> None:
+    """In the transaction of the copy, and when it is committed and nobody knows: each row is there once."""
+    synced.tables[0] |= {"insert_only": True}
+    kill_while_rows_are_copied(synced)
 
 
 def test_killed_between_staging_and_loading(in_bucket: World) -> None:

@@ -9,8 +9,9 @@ from importlib import import_module
 import typer
 
 COMMANDS = (
-    "init", "discover", "grants", "check", "plan", "apply", "run", "resync", "status", "logs", "pause", "resume",
-    "verify", "repair", "doctor", "demo", "serve", "grafana", "alert-rules", "dbt", "explain", "schema", "version",
+    "init", "discover", "grants", "check", "plan", "apply", "run", "resync", "status", "logs", "cost", "pause",
+    "resume", "verify", "repair", "doctor", "demo", "serve", "grafana", "alert-rules", "dbt", "explain", "schema",
+    "version",
 )  # fmt: skip
 GROUPS = ("errors", "alerts", "dev")
 """Commands with subcommands. The name of a command is the name of its module in pgsnow.cli.commands, with _ for -."""
@@ -20,6 +21,7 @@ FOLDERS = {
     **dict.fromkeys(("alerts", "grafana", "alert-rules"), "monitoring"),
     "serve": "web",
     "dbt": "analytics",
+    "cost": "cost",
     "explain": "explain",
 }
 """The package in pgsnow.cli.commands that has a command's module, if it is not directly in there."""

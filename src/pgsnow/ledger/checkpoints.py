@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -12,6 +12,7 @@ from psycopg.types.json import Jsonb
 
 from pgsnow.ledger.claim import Claim
 from pgsnow.ledger.errors import UNREADABLE, unreadable
+from pgsnow.ledger.history.loaded_files import LoadedFiles
 from pgsnow.ledger.queries import Queries, fence_of
 from pgsnow.model.checkpoint import Checkpoint, VirtualXids
 from pgsnow.model.errors import PgsnowError
@@ -127,11 +128,27 @@ class Checkpoints:
         """
         self.queries.fenced("open_chunk_batch" if claim.chunk else "open_batch", claim, batch=batch)
 
-    def close_batches(self, claim: Claim, batches: Iterable[str]) -> None:
-        """Record that nothing of these batches is left in Snowflake."""
-        self.queries.fenced(
-            "close_chunk_batches" if claim.chunk else "close_batches", claim, batches=list(batches)
+    def close_batches(
+        self,
+        claim: Claim,
+        batches: Iterable[str],
+        waiting: Sequence[LoadedFiles] = (),
+        *,
+        account: str = "",
+        location: str = "",
+    ) -> bool:
+        """Record that nothing of these batches is left in Snowflake but the files of those in `waiting`, which are
+        loaded. Returns True if so many files wait to be removed from this location, or for so long, that it should be
+        done now."""
+        [row] = self.queries.fenced(
+            "close_chunk_batches" if claim.chunk else "close_batches",
+            claim,
+            batches=list(batches),
+            waiting=Jsonb([asdict(files) for files in waiting]),
+            account=account,
+            location=location,
         )
+        return bool(row["due"])
 
     def remember_target(
         self, claim: Claim, columns: Mapping[str, str] | None, known: KnownTarget | None = None

@@ -6,6 +6,7 @@ from functools import partial
 
 from pgsnow.ledger.alerts.store import AlertStore
 from pgsnow.ledger.backfills import Backfills
+from pgsnow.ledger.budget.store import BudgetStore
 from pgsnow.ledger.checkpoints import Checkpoints
 from pgsnow.ledger.comparison.certificates import Certificates
 from pgsnow.ledger.comparison.sweeps import Sweeps
@@ -13,6 +14,7 @@ from pgsnow.ledger.deferred_loads import DeferredLoads
 from pgsnow.ledger.history.checks import Checks
 from pgsnow.ledger.history.heartbeats import Heartbeats
 from pgsnow.ledger.history.history import History
+from pgsnow.ledger.history.loaded_files import LoadedFileStore
 from pgsnow.ledger.history.ticks import Ticks
 from pgsnow.ledger.leases import Leases
 from pgsnow.ledger.migrate import migrate, missing_of_complete, recreate_missing
@@ -51,10 +53,12 @@ class Ledger:
         self.backfills = Backfills(queries, self.leases.chunks)
         self.sweeps = Sweeps(queries)
         self.deferred_loads = DeferredLoads(queries)
+        self.loaded_files = LoadedFileStore(queries)
         self.certificates = Certificates(queries)
         self.rejected_rows = RejectedRowStore(queries)
         self.run_log = RunLog(queries)
         self.alerts = AlertStore(queries)
+        self.budget = BudgetStore(queries)
         self.history = History(queries)
         self.ticks = Ticks(queries)
         self.checks = Checks(queries)

@@ -155,7 +155,8 @@ where source_table = %(table)s and fence = %(fence)s
 returning source_table;
 
 -- name: close_batches
--- Removes batches from the lists of the table and of its backfill's chunks, keeping the order of the others.
+-- Removes batches from the lists of the table and of its backfill's chunks, keeping the order of the others. Those of
+-- `waiting` are loaded, and their files wait to be removed (a bucket belongs to no account). due: enough files wait here.
 with swept as (
     update {schema}.sync_chunks c
     set open_batches = array(
@@ -165,14 +166,33 @@ with swept as (
     from {schema}.sync_watermarks w
     where w.source_table = %(table)s and w.fence = %(fence)s
         and c.backfill = w.backfill and c.open_batches && %(batches)s::text[]
+), closed as (
+    update {schema}.sync_watermarks
+    set open_batches = array(
+        select b.batch from unnest(open_batches) with ordinality as b(batch, at)
+        where b.batch <> all(%(batches)s::text[]) order by b.at
+    )
+    where source_table = %(table)s and fence = %(fence)s
+    returning source_table
+), waits as (
+    insert into {schema}.sync_loaded_files (account, location, batch, source_table, bytes, not_before)
+    select n.account, n.location, n.batch, closed.source_table, n.size,
+        clock_timestamp() + make_interval(secs => n.grace)
+    from closed, jsonb_to_recordset(%(waiting)s) as n(account text, location text, batch text, size bigint, grace float8)
+    on conflict (account, location, batch) do nothing
 )
-update {schema}.sync_watermarks
-set open_batches = array(
-    select b.batch from unnest(open_batches) with ordinality as b(batch, at)
-    where b.batch <> all(%(batches)s::text[]) order by b.at
-)
-where source_table = %(table)s and fence = %(fence)s
-returning source_table;
+select closed.source_table, exists (
+    select from (
+        select min(f.loaded_at) as oldest, sum(f.bytes) as bytes, count(*) as files
+        from {schema}.sync_loaded_files f
+        where f.not_before <= clock_timestamp()
+            and (f.taken_at is null or f.taken_at < clock_timestamp() - interval '1 hour')
+            and (f.location = %(location)s and f.account in (%(account)s, '')
+                or f.account = %(account)s and f.loaded_at < clock_timestamp() - interval '1 hour')
+    ) waiting
+    where waiting.oldest < clock_timestamp() - interval '10 minutes' or waiting.bytes > 256 << 20 or waiting.files >= 500
+) as due
+from closed;
 
 -- name: remember_target
 -- Stores the target's columns, or NULL, when it was created, and the columns that are loaded.
@@ -614,16 +634,36 @@ where w.source_table = %(table)s and w.backfill = c.backfill
 returning c.number;
 
 -- name: close_chunk_batches
--- Removes batches from a chunk's list, keeping the order of the others.
-update {schema}.sync_chunks c
-set open_batches = array(
-    select b.batch from unnest(c.open_batches) with ordinality as b(batch, at)
-    where b.batch <> all(%(batches)s::text[]) order by b.at
+-- Removes batches from a chunk's list, keeping the order of the others; otherwise as close_batches.
+with closed as (
+    update {schema}.sync_chunks c
+    set open_batches = array(
+        select b.batch from unnest(c.open_batches) with ordinality as b(batch, at)
+        where b.batch <> all(%(batches)s::text[]) order by b.at
+    )
+    from {schema}.sync_watermarks w
+    where w.source_table = %(table)s and w.backfill = c.backfill
+        and c.backfill = %(backfill)s and c.number = %(number)s and c.fences[cardinality(c.fences)] = %(fence)s
+    returning w.source_table
+), waits as (
+    insert into {schema}.sync_loaded_files (account, location, batch, source_table, bytes, not_before)
+    select n.account, n.location, n.batch, closed.source_table, n.size,
+        clock_timestamp() + make_interval(secs => n.grace)
+    from closed, jsonb_to_recordset(%(waiting)s) as n(account text, location text, batch text, size bigint, grace float8)
+    on conflict (account, location, batch) do nothing
 )
-from {schema}.sync_watermarks w
-where w.source_table = %(table)s and w.backfill = c.backfill
-    and c.backfill = %(backfill)s and c.number = %(number)s and c.fences[cardinality(c.fences)] = %(fence)s
-returning c.number;
+select closed.source_table, exists (
+    select from (
+        select min(f.loaded_at) as oldest, sum(f.bytes) as bytes, count(*) as files
+        from {schema}.sync_loaded_files f
+        where f.not_before <= clock_timestamp()
+            and (f.taken_at is null or f.taken_at < clock_timestamp() - interval '1 hour')
+            and (f.location = %(location)s and f.account in (%(account)s, '')
+                or f.account = %(account)s and f.loaded_at < clock_timestamp() - interval '1 hour')
+    ) waiting
+    where waiting.oldest < clock_timestamp() - interval '10 minutes' or waiting.bytes > 256 << 20 or waiting.files >= 500
+) as due
+from closed;
 
 -- name: chunk_counts
 -- How far a table's backfill is. held: chunks that a living worker is loading, as in claim_chunk.
@@ -1195,13 +1235,14 @@ group by 1, 2
 order by 1, 2;
 
 -- name: spending
--- What each table has cost since then, by whole hours.
+-- What each table has cost in the whole hours between; until: NULL for no end.
 select source_table, sum(runs_ok + runs_idle + runs_partial + runs_error + runs_stopped + runs_locked)::bigint as runs,
     sum(rows_inserted + rows_updated + rows_deleted)::bigint as rows, sum(bytes_staged)::bigint as bytes_staged,
     sum(statement_count)::bigint as statements, sum(warehouse_seconds)::float8 as warehouse_seconds,
     sum(credits)::float8 as credits, min(hour) as since
 from {schema}.sync_hours
 where hour > %(since)s::timestamptz - interval '1 hour'
+    and (%(until)s::timestamptz is null or hour + interval '1 hour' <= %(until)s::timestamptz)
 group by 1
 order by 1;
 
@@ -1402,6 +1443,54 @@ where h.target_schema = any(%(loaded)s::text[])
     or h.written_at <= clock_timestamp() - make_interval(secs => %(every)s)
 returning h.target_schema;
 
+-- name: budget_facts
+-- What the plan of a day (UTC) is made from. waiting: of each of these tables, when its oldest staged batch was staged,
+-- the rows of its staged batches, and the start of its last run that succeeded.
+select extract(epoch from clock_timestamp())::float8 as now,
+    coalesce((select sum(credits) from {schema}.sync_warehouses), 0)::float8 as credits,
+    coalesce((select sum(credits) from {schema}.sync_hours
+        where hour >= date_trunc('day', clock_timestamp() at time zone 'UTC') at time zone 'UTC'), 0)::float8 as today,
+    (select extract(epoch from awake_until)::float8 from {schema}.sync_warehouses where warehouse = %(warehouse)s) as awake_until,
+    b.credits_before, case when b.habits_at between clock_timestamp() - make_interval(secs => %(habits_seconds)s)
+        and clock_timestamp() then b.habits end as habits,
+    (
+        select jsonb_object_agg(w.source_table, jsonb_build_array(
+            w.staged -> 0 -> 'staged_at', jsonb_path_query_array(w.staged, '$[*].rows'),
+            extract(epoch from w.last_success)::float8
+        ))
+        from {schema}.sync_watermarks w where w.source_table = any(%(tables)s::text[])
+    ) as waiting
+from (select (clock_timestamp() at time zone 'UTC')::date as day) today
+left join {schema}.sync_budget b using (day);
+
+-- name: save_budget
+-- Keeps the plan of the day, and forgets days that are long past. What was spent before the day is kept as it is; habits
+-- that are NULL are kept, too.
+with old as (
+    delete from {schema}.sync_budget where day < (clock_timestamp() at time zone 'UTC')::date - %(days)s::integer
+)
+insert into {schema}.sync_budget as b (
+    day, planned_at, credits_per_day, credits_before, spent, forecast, least, held_until, conflict, conflict_since,
+    paces, habits, habits_at
+)
+values (
+    (to_timestamp(%(now)s) at time zone 'UTC')::date, clock_timestamp(), %(limit)s::float8, %(credits_before)s::float8,
+    %(spent)s::float8, %(forecast)s::float8, %(least)s::float8, to_timestamp(%(held)s::float8), %(conflict)s::text,
+    case when %(conflict)s::text is not null then clock_timestamp() end, %(paces)s::jsonb, %(habits)s::jsonb,
+    case when %(habits)s::jsonb is not null then clock_timestamp() end
+)
+on conflict (day) do update set planned_at = excluded.planned_at, credits_per_day = excluded.credits_per_day,
+    spent = excluded.spent, forecast = excluded.forecast, least = excluded.least, held_until = excluded.held_until,
+    conflict = excluded.conflict,
+    conflict_since = case when excluded.conflict is not null then coalesce(b.conflict_since, excluded.conflict_since) end,
+    paces = excluded.paces, habits = coalesce(excluded.habits, b.habits),
+    habits_at = coalesce(excluded.habits_at, b.habits_at);
+
+-- name: latest_budget
+-- The newest plan.
+select day, planned_at, credits_per_day, spent, forecast, least, held_until, conflict, conflict_since, paces
+from {schema}.sync_budget order by day desc limit 1;
+
 -- name: save_check
 -- Replaces the saved result of pgsnow check.
 insert into {schema}.sync_checks (id, holder, version, results) values (1, %(holder)s, %(version)s, %(results)s)
@@ -1548,3 +1637,33 @@ set taken_at = excluded.taken_at, begun = excluded.begun, updated_at = clock_tim
 -- name: version
 -- The newest migration that ran in this schema.
 select coalesce(max(version), 0) as version from {schema}.pgsnow_migrations;
+
+-- name: take_loaded_files
+-- Takes the files that may be removed from these places, for one of several workers; those that wait for longer than an
+-- hour also from other stages of the account. A worker that has died keeps them for an hour.
+update {schema}.sync_loaded_files f
+set taken_at = clock_timestamp()
+from (
+    select account, location, batch from {schema}.sync_loaded_files
+    where not_before <= clock_timestamp() and (taken_at is null or taken_at < clock_timestamp() - interval '1 hour')
+        and (
+            (account in (%(account)s, '') and location = any(%(locations)s::text[]))
+            or (account = %(account)s and loaded_at < clock_timestamp() - interval '1 hour')
+        )
+    order by loaded_at limit 2000
+    for update skip locked
+) due
+where f.account = due.account and f.location = due.location and f.batch = due.batch
+returning f.location, f.batch;
+
+-- name: forget_loaded_files
+-- These files are removed.
+delete from {schema}.sync_loaded_files
+where account in (%(account)s, '') and location = %(location)s and batch = any(%(batches)s::text[]);
+
+-- name: loaded_files
+-- How much waits to be removed, by place.
+select account, location, count(*) as batches, sum(bytes)::bigint as bytes,
+    extract(epoch from clock_timestamp() - min(loaded_at))::float8 as seconds,
+    array_agg(distinct source_table order by source_table) as tables
+from {schema}.sync_loaded_files group by account, location order by account, location;

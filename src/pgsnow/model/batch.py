@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,6 +58,29 @@ class PartFile:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyBounds:
+    """The smallest and the largest value of a column of the key in some rows: whole numbers, days or microseconds since
+    1970, or ASCII texts. column: its name in the target."""
+
+    column: str
+    low: int | str
+    high: int | str
+
+    def __or__(self, other: KeyBounds | None) -> KeyBounds | None:
+        """The bounds of both; None if they are of different columns or types, or the other's are not known."""
+        if other is None or (self.column, type(self.low)) != (other.column, type(other.low)):
+            return None
+        lows: list[Any] = [self.low, other.low]
+        highs: list[Any] = [self.high, other.high]
+        return KeyBounds(self.column, min(lows), max(highs))
+
+
+def bounds_of_all(bounds: Iterable[KeyBounds | None]) -> KeyBounds | None:
+    """The bounds of several batches; None if those of one are not known."""
+    return reduce(lambda one, other: one and one | other, bounds)
+
+
+@dataclass(frozen=True, slots=True)
 class LoadBatch:
     """The part files that one COPY and one MERGE apply."""
 
@@ -65,6 +90,8 @@ class LoadBatch:
     parts: tuple[PartFile, ...]
     first_row: int = 0
     """Number of rows in the run's earlier load batches: the first value of ORDER_COLUMN."""
+    bounds: KeyBounds | None = None
+    """The bounds of its rows' keys; None: not known."""
 
     @property
     def rows(self) -> int:

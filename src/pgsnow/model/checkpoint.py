@@ -135,6 +135,7 @@ class Checkpoint:
     content_hash: hash of the content last loaded, for FULL and APPEND, and where the role may not read xmin.
     last_watermark: the largest finite watermark loaded, as text; it is displayed, and a lookback starts from it.
     position: where the read stood in the history of the source (None, from older ledgers: not known).
+    updates: with `insert_only`, how many updates the server had counted on the table (None: not known).
     """
 
     mode: ReadMode
@@ -152,6 +153,7 @@ class Checkpoint:
     position: Position | None = None
     again: frozenset[int] = frozenset()
     reread: frozenset[int] = frozenset()
+    updates: int | None = None
     reset_to: str | None = None
     """The watermark from which rows are read again, because a person set it in the ledger ('': from the beginning).
     Not stored."""
@@ -168,6 +170,7 @@ class Checkpoint:
             "unseen": [[mark.since, *mark.running] for mark in self.trail] if marked else None,
             "again": sorted(self.again),
             "reread": sorted(self.reread),
+            "updates": self.updates,
         }
         return {
             "mode": self.mode.value,
@@ -183,7 +186,7 @@ class Checkpoint:
             "last_watermark": self.last_watermark,
             "shape": self.shape,
             "digest": self.content_hash,
-        } | {key: value for key, value in later.items() if value}
+        } | {key: value for key, value in later.items() if value or (key, value) == ("updates", 0)}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Checkpoint:
@@ -215,6 +218,7 @@ class Checkpoint:
             position=Position(*data["position"]) if data.get("position") else None,
             again=frozenset(data.get("again", ())),
             reread=frozenset(data.get("reread", ())),
+            updates=data.get("updates"),
         )
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import astuple, dataclass
 from typing import Any
 
+from pgsnow.model.batch import KeyBounds
+from pgsnow.model.config.table_config import TableConfig
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.table import TargetName
 from pgsnow.model.types.mapping import Field, TypeMapping
@@ -52,7 +54,8 @@ class StagedBatch:
     """One load batch that is staged and not loaded yet.
 
     first_row: as in LoadBatch, counted over all waiting batches. size: bytes. place: the stage that holds its files, by
-    the value of `load` that chooses it.
+    the value of `load` that chooses it. bounds: of its rows' keys; None: not known, as in rows of older versions.
+    once: no earlier read has read a row of it, so that with `insert_only` it may be copied without a MERGE.
     """
 
     batch: str
@@ -62,6 +65,8 @@ class StagedBatch:
     first_row: int
     place: str
     layout: Layout
+    bounds: KeyBounds | None = None
+    once: bool = False
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -72,12 +77,25 @@ class StagedBatch:
             "first_row": self.first_row,
             "place": self.place,
             "layout": self.layout.to_json(),
-        }
+        } | self._later()
+
+    def _later(self) -> dict[str, Any]:
+        """Fields that earlier versions do not know, if they are set."""
+        bounds = {"bounds": [*astuple(self.bounds)]} if self.bounds else {}
+        return bounds | ({"once": True} if self.once else {})
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> StagedBatch:
         values = {name: data[name] for name in ("batch", "fence", "rows", "size", "first_row", "place")}
-        return cls(**values, layout=Layout.from_json(data["layout"]))
+        bounds = KeyBounds(*data["bounds"]) if data.get("bounds") else None
+        return cls(
+            **values, layout=Layout.from_json(data["layout"]), bounds=bounds, once=data.get("once", False)
+        )
+
+
+def copied_at_once(config: TableConfig, batches: Iterable[StagedBatch]) -> bool:
+    """True if these batches are copied in one transaction, without a MERGE."""
+    return config.insert_only and all(batch.once for batch in batches)
 
 
 def in_loads(batches: Sequence[StagedBatch], most: int) -> list[list[StagedBatch]]:

@@ -36,7 +36,8 @@ PgsnowError
 │   ├── TooManyRejected      more bad rows than `max_rejected_rows`                after a fix
 │   ├── SourceQueryFailed    Postgres rejected a statement                         after a fix
 │   ├── TargetQueryFailed    Snowflake rejected a statement                        after a fix
-│   │   └── TargetMissing    a table, schema or stage does not exist               after a fix
+│   │   ├── TargetMissing    a table, schema or stage does not exist               after a fix
+│   │   └── TargetRowsChanged  the target has another number of rows than it had   after a fix
 │   ├── StatementTimeout     Snowflake ended a statement at a time limit           after a fix
 │   ├── StagingRefused       the bucket does not exist, or rejected a request      after a fix
 │   ├── LoadMismatch         Snowflake loaded another number of rows than written  now
@@ -373,6 +374,11 @@ class TargetMissing(TargetQueryFailed):
     """A table, schema, database or stage does not exist, or the role cannot see it."""
 
     default_advice = "Nothing to do for a table that pgsnow created. Otherwise check the role's grants."
+
+
+class TargetRowsChanged(TargetQueryFailed):
+    """The target has another number of rows than after the last load. The statement that found it changed nothing;
+    the run looks at the target then, and reads everything again if it was altered."""
 
 
 class StatementTimeout(TableError):

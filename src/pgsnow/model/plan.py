@@ -106,6 +106,13 @@ class TablePlan:
         return tuple(by_source[name] for name in self.pk)
 
     @cached_property
+    def bounded(self) -> str | None:
+        """The target's column by whose bounds a MERGE prunes: the first of the key, if its values are loaded as they
+        are and each stands for itself in Snowflake's order; None: there is none."""
+        first = self.target_key[0] if self.target_key and not self.whole else None
+        return first.target if first is not None and first.type.has_bounds else None
+
+    @cached_property
     def target_key(self) -> tuple[Field, ...]:
         """The key's fields in the target; empty in mode append, where old versions of rows stay."""
         return () if self.config.mode is TableMode.APPEND else self.key
@@ -159,6 +166,8 @@ class TablePlan:
             return DeleteRule(Deletes.OFF, "mode append keeps every version of every row")
         if config.deletes is not None:
             return DeleteRule(config.deletes, "deletes: off" if config.deletes is Deletes.OFF else "")
+        if config.insert_only:
+            return DeleteRule(Deletes.OFF, "with insert_only, rows that the source deletes stay")
         if config.on_detach is OnDetach.KEEP:
             return DeleteRule(
                 Deletes.OFF, "with on_detach: keep, the target keeps rows that the source lacks"

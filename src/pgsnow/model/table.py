@@ -109,12 +109,17 @@ class TargetState:
     cluster_by: str = ""
 
 
+JUST_CREATED = "just created"
+"""In place of the time of its creation: a run has created the target, and nobody has looked at it since. Its comment
+has the mark of its owner then."""
+
+
 @dataclass(frozen=True, slots=True)
 class KnownTarget:
     """A target as it was after its last load, for comparison with what it is now.
 
-    created_on: as in TargetState; "": there was no target; None: not known. rows: None: not known. columns: its columns
-    as last loaded, name → type; empty: not known.
+    created_on: as in TargetState; "": there was no target; None: not known; or JUST_CREATED. rows: None: not known.
+    columns: its columns as last loaded, name → type; empty: not known.
     """
 
     created_on: str | None = None
@@ -123,7 +128,7 @@ class KnownTarget:
 
     def difference(self, now: TargetState) -> str | None:
         """A sentence about why it is not the target that was loaded, or not its rows; None: nothing shows that."""
-        if self.created_on is not None and self.created_on != now.created_on:
+        if self.created_on not in (None, JUST_CREATED, now.created_on):
             return f"the target is another table than the one that was loaded (created {now.created_on[:19]} UTC)"
         if self.rows is not None and now.rows is not None and self.rows != now.rows:
             return f"the target has {now.rows} rows, but had {self.rows} after the last load"

@@ -76,6 +76,12 @@ _BY_ERRNO = {
     390_114: SnowflakeErrorClass.UNAVAILABLE,
     390_115: SnowflakeErrorClass.UNAVAILABLE,
 }
+ENDED = frozenset(
+    {
+        "250002", "252007", "390103", "390104", "390111", "390112", "390113", "390114", "390115",
+    }
+)  # fmt: skip
+"""Codes of errors that say that the session has ended: the statement was not executed, and a new session helps."""
 _BY_SQLSTATE_CLASS = {
     "28": SnowflakeErrorClass.DENIED,
     "40": SnowflakeErrorClass.CONFLICT,

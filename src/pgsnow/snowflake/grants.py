@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from pgsnow.model.settings.settings import SnowflakeSettings
@@ -11,8 +12,17 @@ from pgsnow.snowflake.names import quote, schema_of
 DEFAULT_ROLE = "PGSNOW"
 
 
-def snowflake_grants(settings: SnowflakeSettings, targets: Sequence[TargetName]) -> list[str]:
+DAILY_QUOTA = 12.0
+"""Credits a day of the resource monitor without a budget: an X-Small warehouse that is awake for half a day."""
+
+
+def snowflake_grants(
+    settings: SnowflakeSettings, targets: Sequence[TargetName], *, daily_quota: float | None = None
+) -> list[str]:
     """Statements, in order; each may be executed again. Existing objects are not changed.
+
+    daily_quota: credits a day at which the resource monitor tells the administrators; at twice as many it suspends the
+    warehouse once its statements have ended.
 
     Snowflake docs, "Access control privileges". Creating a table or stage requires USAGE on its database and schema;
     the role owns what it creates, so it needs no other privileges there.
@@ -25,9 +35,15 @@ def snowflake_grants(settings: SnowflakeSettings, targets: Sequence[TargetName])
         statements.append(f"GRANT ROLE {role} TO USER {user}")
     if settings.warehouse:
         warehouse = quote(fold_target(settings.warehouse))
+        monitor = quote(f"{fold_target(settings.warehouse)}_MONITOR")
         statements.append(
-            f"CREATE WAREHOUSE IF NOT EXISTS {warehouse} WAREHOUSE_SIZE = XSMALL AUTO_SUSPEND = 60"
-            " AUTO_RESUME = TRUE INITIALLY_SUSPENDED = TRUE"
+            f"CREATE RESOURCE MONITOR IF NOT EXISTS {monitor} WITH CREDIT_QUOTA = {_quota(daily_quota)}"
+            " FREQUENCY = DAILY START_TIMESTAMP = IMMEDIATELY"
+            " TRIGGERS ON 100 PERCENT DO NOTIFY ON 200 PERCENT DO SUSPEND"
+        )
+        statements.append(
+            f"CREATE WAREHOUSE IF NOT EXISTS {warehouse} WAREHOUSE_SIZE = XSMALL AUTO_SUSPEND = 30"
+            f" AUTO_RESUME = TRUE INITIALLY_SUSPENDED = TRUE RESOURCE_MONITOR = {monitor}"
         )
         statements.append(f"GRANT USAGE ON WAREHOUSE {warehouse} TO ROLE {role}")
     for database in dict.fromkeys(target.database for target in targets):
@@ -35,5 +51,19 @@ def snowflake_grants(settings: SnowflakeSettings, targets: Sequence[TargetName])
         statements.append(f"GRANT USAGE ON DATABASE {quote(database)} TO ROLE {role}")
     for schema in dict.fromkeys(schema_of(target) for target in targets):
         statements.append(f"CREATE SCHEMA IF NOT EXISTS {schema}")
-        statements.append(f"GRANT USAGE, CREATE TABLE, CREATE STAGE ON SCHEMA {schema} TO ROLE {role}")
+        rights = "USAGE, CREATE TABLE, CREATE STAGE, CREATE FILE FORMAT"
+        statements.append(f"GRANT {rights} ON SCHEMA {schema} TO ROLE {role}")
     return statements
+
+
+def account_usage_grants(settings: SnowflakeSettings) -> list[str]:
+    """Statements after which the role may read the account's record of queries and of warehouses, for `pgsnow cost
+    --account` (Snowflake docs, "SNOWFLAKE database roles")."""
+    role = quote(fold_target(settings.role or DEFAULT_ROLE))
+    views = ("GOVERNANCE_VIEWER", "USAGE_VIEWER")
+    return [f"GRANT DATABASE ROLE SNOWFLAKE.{view} TO ROLE {role}" for view in views]
+
+
+def _quota(credits: float | None) -> int:
+    """A whole number of credits, as a resource monitor needs it."""
+    return max(1, math.ceil(credits or DAILY_QUOTA))

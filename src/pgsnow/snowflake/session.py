@@ -90,20 +90,36 @@ class Result:
 
 @dataclass(eq=False)
 class Session:
-    """A connection in autocommit mode. Must not be used by two threads at once.
+    """A connection in autocommit mode. Threads may share the connection; each has a value of this class (`for_run`).
 
     Every method raises TargetUnavailable, TargetAccessDenied, WriteConflict, TargetMissing or TargetQueryFailed (with
     the errno as `code`). After TargetUnavailable the outcome of the statement is unknown.
     """
 
     _connection: Any = field(repr=False)
+    query_tag: str = ""
+    """QUERY_HISTORY shows it with each statement. It is sent with the statement, because other runs use the connection
+    too."""
     sent: list[SentStatement] = field(default_factory=list, repr=False)
-    """The statements that were sent; a run that uses the session sets a list of its own."""
+    """The statements that were sent."""
 
     @property
     def number(self) -> int:
         """Snowflake's id of the session."""
         return int(self._connection.session_id or 0)
+
+    def for_run(self, query_tag: str) -> Session:
+        """A value for another run: the connection is the same; the query tag and the list `sent` are its own."""
+        return Session(self._connection, query_tag)
+
+    def renew_sockets(self) -> None:
+        """Let the next statement open a new network connection. No statement may be running."""
+        self._connection.rest.session_manager.close()
+
+    @property
+    def _options(self) -> dict[str, Any]:
+        """Arguments of every statement."""
+        return {"timeout": CANCEL_SECONDS, "_statement_params": {"QUERY_TAG": self.query_tag[:LONGEST_TAG]}}
 
     def execute(self, sql: str | Confidential, params: Sequence[Bind] | None = None) -> Result:
         """Execute one statement and fetch its whole result."""
@@ -114,20 +130,20 @@ class Session:
                 f"{sql[:60]}…: this statement has {size} bytes, and Snowflake takes {LONGEST_SQL}",
                 advice="Sync fewer columns of the table (`columns: {include: …}`), or give them shorter names.",
             )
-        return self._send(sql, lambda cursor: cursor.execute(sql, params, timeout=CANCEL_SECONDS))
+        return self._send(sql, lambda cursor: cursor.execute(sql, params, **self._options))
 
     def stream(self, sql: str, size: int = 10_000) -> Iterator[list[tuple[Any, ...]]]:
         """Execute one statement and fetch its result while it is iterated over, at most `size` rows at a time. It is
         not noted in `sent`."""
         with translating(), contextlib.closing(self._connection.cursor()) as cursor:
-            cursor.execute(sql, timeout=CANCEL_SECONDS)
+            cursor.execute(sql, **self._options)
             while rows := cursor.fetchmany(size):
                 yield [tuple(row) for row in rows]
 
     def insert_rows(self, sql: str, rows: Sequence[Sequence[Bind]]) -> Result:
         """Execute one INSERT … VALUES (?, …) for all rows at once, as an array bind. All binds of a column must
         have one type. rowcount is the number of inserted rows."""
-        return self._send(sql, lambda cursor: cursor.executemany(sql, rows, timeout=CANCEL_SECONDS))
+        return self._send(sql, lambda cursor: cursor.executemany(sql, rows, **self._options))
 
     def _send(self, sql: str, send: Callable[[Any], object]) -> Result:
         """The whole result of what `send` does with a cursor. The statement is noted in `sent`, also if it fails."""
@@ -213,16 +229,16 @@ def begin_import() -> None:
     threading.Thread(target=load, name="pgsnow-import").start()
 
 
-def connect(settings: ConnectSettings, *, query_tag: str) -> Session:
+def connect(settings: ConnectSettings, *, query_tag: str = "pgsnow") -> Session:
     """Log in. `query_tag` is what QUERY_HISTORY shows with each statement.
 
     Raises TargetUnavailable within about 20 seconds when nothing answers, TargetAccessDenied, ConfigError.
     """
     _quieten()
-    arguments = connect_arguments(settings.connect_kwargs(), query_tag)
+    arguments = connect_arguments(settings.connect_kwargs())
     with translating():
         try:
-            return Session(connection_class()(**arguments))
+            return Session(connection_class()(**arguments), query_tag)
         # A missing or invalid key file. The cause is left out: it contains the secret.
         except (FileNotFoundError, PermissionError) as error:
             raise TargetAccessDenied(f"Snowflake: cannot read {error.filename}") from None
@@ -232,7 +248,7 @@ def connect(settings: ConnectSettings, *, query_tag: str) -> Session:
             ) from None
 
 
-def connect_arguments(given: Mapping[str, Any], query_tag: str) -> dict[str, Any]:
+def connect_arguments(given: Mapping[str, Any]) -> dict[str, Any]:
     """The connector's arguments: those from the settings, and those that pgsnow relies on."""
     return {
         "application": "pgsnow",
@@ -240,18 +256,19 @@ def connect_arguments(given: Mapping[str, Any], query_tag: str) -> dict[str, Any
         "autocommit": True,
         "paramstyle": "qmark",
         "login_timeout": LOGIN_RETRY_SECONDS,
+        # A session that nobody uses ends by itself, and the next statement logs in again.
+        "client_session_keep_alive": False,
         # Otherwise every login queries the metadata services of three clouds to find out where it runs.
         "platform_detection_timeout_seconds": 0.0,
         "log_imported_packages_in_telemetry": False,
-        "session_parameters": {**given.get("session_parameters", {}), **session_parameters(query_tag)},
+        "session_parameters": {**given.get("session_parameters", {}), **session_parameters()},
     }
 
 
-def session_parameters(query_tag: str) -> dict[str, Any]:
+def session_parameters() -> dict[str, Any]:
     """Session parameters that must not depend on the account's or the user's defaults (Snowflake docs,
     "Parameters")."""
     return {
-        "QUERY_TAG": query_tag[:LONGEST_TAG],
         "TIMEZONE": "UTC",
         "STATEMENT_TIMEOUT_IN_SECONDS": STATEMENT_SECONDS,
         # A busy warehouse or another transaction stops one table, not all of them for hours.

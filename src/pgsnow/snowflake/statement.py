@@ -13,9 +13,16 @@ from itertools import groupby
 from typing import Protocol
 
 from pgsnow.model.batch import LoadResult
-from pgsnow.model.errors import LoadMismatch, PgsnowError, TargetMissing
+from pgsnow.model.errors import (
+    LoadMismatch,
+    PgsnowError,
+    TargetMissing,
+    TargetQueryFailed,
+    TargetRowsChanged,
+)
 from pgsnow.snowflake.redacted import Confidential
-from pgsnow.snowflake.session import Result, Session
+from pgsnow.snowflake.session import Bind, Result, Session
+from pgsnow.snowflake.sql.staged import found_by_guard
 
 PUT, COPY, INSERT, MERGE, REPLACE = "put", "copy", "insert", "merge", "replace"
 """Phases of a load, under which its seconds are counted. Statements without a phase ("") are counted nowhere."""
@@ -87,6 +94,34 @@ class SqlStatement:
             if not self.missing_ok:
                 raise
             return ()
+
+
+@dataclass(frozen=True, slots=True)
+class GuardedStatement:
+    """A statement with a guard (snowflake/sql/staged.py): it fails, and changes nothing, unless it reads all rows, and
+    unless the target has as many as expected. rows: the number that it must read, and the error if it does not.
+    binds: values for its `?`."""
+
+    text: str
+    rows: RowsLoaded
+    phase: str
+    binds: Sequence[Bind] | None = None
+    proof: None = None
+
+    def send(self, session: Session) -> Sequence[Result]:
+        """Also raises the error of `rows`, and TargetRowsChanged."""
+        try:
+            return (session.execute(self.text, self.binds),)
+        except TargetQueryFailed as failed:
+            found = found_by_guard(str(failed))
+            if found is None:
+                raise
+            read, there = found
+            if read != self.rows.rows:
+                raise self.rows.error(f"{self.rows.message} {read}") from failed
+            raise TargetRowsChanged(
+                f"the target has {there} rows, which is not the number after the last load"
+            ) from failed
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from pgsnow.model.errors import LedgerOutdated, PgsnowError
 from pgsnow.model.report import ChunkReport, SyncReport
 from pgsnow.model.settings.settings import Settings
 from pgsnow.postgres.connection import Source
+from pgsnow.snowflake.session_pool import SessionPool
 from pgsnow.snowflake.stage.stage import Stages
 from pgsnow.sync.pipeline.spool import clean_spool
 from pgsnow.sync.runtime.context import EngineContext, RunOptions
@@ -80,6 +81,7 @@ class Engine:
             observer,
             self._stop,
             Stages.of(settings),
+            SessionPool(settings.snowflake),
             {table.name: str(target_of(table, settings.snowflake)) for table in config.tables},
             {table.name: entry_hash(table, connections) for table in config.tables},
             destination,
@@ -276,8 +278,17 @@ class Engine:
         """True once `stop` was called."""
         return self._stop.is_set()
 
+    def remove_loaded_files(self) -> None:
+        """Remove from the stages what is loaded, and would wait there for a later tick; for a process that ends. Sends
+        nothing if nothing waits. Never raises PgsnowError."""
+        from pgsnow.sync.tick.removal import remove_files  # rare
+
+        if self._context.destination is None:
+            remove_files(self._context, uuid.uuid4().hex[:16])
+
     def close(self) -> None:
         """Close every connection and release every lease. Must not be called while another call is running."""
+        self._context.sessions.close()
         self.source.close()
         self.ledger.close()
 

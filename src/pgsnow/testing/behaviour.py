@@ -11,6 +11,7 @@ class Behaviour:
 
     refuse: new connections are reset at once.
     latency: seconds by which each chunk of bytes is delayed, in each direction.
+    reply_delay: seconds by which the beginning of each reply is delayed.
     rate: bytes a second for each direction of each connection.
     blackhole: bytes are read and dropped, until the behaviour changes.
     cut_after: bytes (both ways, all connections, from when this is set) after which every connection is reset, once.
@@ -20,6 +21,7 @@ class Behaviour:
 
     refuse: bool = False
     latency: float = 0.0
+    reply_delay: float = 0.0
     rate: float | None = None
     blackhole: bool = False
     cut_after: int | None = None

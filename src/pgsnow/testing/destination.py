@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pgsnow.model.config.options import Deletes
-from pgsnow.model.deferred_batch import StagedBatch
+from pgsnow.model.deferred_batch import StagedBatch, copied_at_once
 from pgsnow.model.errors import StagedRowsLost
 from pgsnow.model.evolution.drift import Drift, SourceDefinition
 from pgsnow.model.metadata_columns import DELETED_AT_COLUMN, FENCE_COLUMN, MetadataColumn
@@ -39,6 +39,7 @@ from pgsnow.sync.load.choose import LoadFacts
 from pgsnow.sync.load.claimed_table import ClaimedTable
 from pgsnow.sync.load.deletes import Removed
 from pgsnow.sync.load.destination import Destination, PreparedTarget
+from pgsnow.sync.load.insert_only.copy_once import PARTLY
 from pgsnow.sync.load.loader import Loader
 from pgsnow.sync.load.open_batches import OpenBatches
 from pgsnow.sync.load.target import RECREATED
@@ -50,7 +51,7 @@ from pgsnow.testing.memory_deletes import remove_keys
 from pgsnow.testing.memory_loaders import choose_memory_loader
 from pgsnow.testing.memory_side import MemorySide
 from pgsnow.testing.memory_target import MemoryTarget
-from pgsnow.testing.warehouse import Call, MemoryTable, MemoryWarehouse, last_of_each
+from pgsnow.testing.warehouse import Call, MemoryTable, MemoryWarehouse, Row, last_of_each
 
 __all__ = ["Call", "MemoryDestination", "MemoryTable", "MemoryWarehouse", "memory_destination"]
 
@@ -63,10 +64,8 @@ def memory_destination(warehouse: MemoryWarehouse) -> Callable[..., Destination]
         plan: TablePlan,
         table: ClaimedTable,
         recorder: Recorder,
-        after: Destination | None = None,
     ) -> Destination:
-        connected = isinstance(after, MemoryDestination) and after.target.connected
-        return MemoryDestination(MemoryTarget(warehouse, plan, table, recorder, engine.stop, connected))
+        return MemoryDestination(MemoryTarget(warehouse, plan, table, recorder, engine.stop))
 
     return make
 
@@ -88,7 +87,13 @@ class MemoryDestination:
     def evolve(self, drift: Drift) -> Evolution | None:
         return self.target.evolve(drift)
 
-    def prepare(self, *, relaxed: bool = False, loads: bool = True) -> PreparedTarget:
+    def prepare(
+        self,
+        *,
+        relaxed: bool = False,
+        loads: bool = True,
+        guarded: bool = False,  # noqa: ARG002 (it looks at its target each time)
+    ) -> PreparedTarget:
         return self._prepared(self.target.make_fit(relaxed=relaxed, loads=loads))
 
     def prepare_again(self) -> PreparedTarget:
@@ -120,7 +125,10 @@ class MemoryDestination:
             if batch.layout.target != target.plan.target:
                 raise StagedRowsLost(f"{batch.batch} was staged for another target, {batch.layout.target}")
         self.batches.begin(into)
-        inserted, updated = target.retried(lambda: self._load_staged(batches, into))
+        if copied_at_once(target.plan.config, batches):
+            inserted, updated = target.retried(lambda: self._copy_once(batches)), 0
+        else:
+            inserted, updated = target.retried(lambda: self._load_staged(batches, into))
         target.recorder.load_units += 1
         target.recorder.applied(target.result(inserted, updated))
         target.add_rows(inserted)
@@ -194,8 +202,28 @@ class MemoryDestination:
         self.target.add_rows(-deleted)
         return deleted
 
-    def close(self) -> None:
-        """Nothing is open."""
+    def _copy_once(self, batches: Sequence[StagedBatch]) -> int:
+        """Copy the batches that were not copied before, all of them or none; how many rows. See copy_once."""
+        target, layout = self.target, batches[0].layout
+        table, rows = target.warehouse.table(layout.target), list[Row]()
+        new = [batch for batch in batches if batch.batch not in table.copied]
+        with target.step("copy", batches[-1].batch):
+            for batch in new:
+                found = target.warehouse.staged.get(batch.batch, [])
+                if len(found) != batch.rows:
+                    if len(new) < len(batches):
+                        target.begin_again(PARTLY, doubt=False)
+                    raise StagedRowsLost(
+                        f"{layout.target}: batch {batch.batch} has {len(found)} rows in the stage"
+                    )
+                rows += [
+                    target.written(row, [f.target for f in layout.columns], batch.fence) for row in found
+                ]
+            table.insert(rows)
+            table.copied.update(batch.batch for batch in new)
+        target.recorder.tell("copied")
+        target.recorder.tell("inserted")
+        return len(rows)
 
     def _load_staged(self, batches: Sequence[StagedBatch], into: str) -> tuple[int, int]:
         target, layout = self.target, batches[0].layout

@@ -56,6 +56,8 @@ class MemoryContentLoader:
         if not self.appends:
             target.make_fit(relaxed=self.relaxed, inspect=True)
         result = target.retried(self._append if self.appends else self._replace)
+        if not self.appends and not target.claimed.created:
+            target.claimed.check_fence(target.warehouse.table(target.plan.target).newest_fence)
         target.recorder.applied(result)
         target.claimed.rows = len(target.warehouse.table(target.plan.target).rows)
         return Complete(replaced=True)

@@ -141,7 +141,7 @@ class MemoryCopyLoader:
             if not self._may_copy:
                 return None
             self._delete(self.attempts.earlier)
-            target.batches.has_no_table(batch.batch)
+            target.batches.leaves(batch.batch, files=True)
             target.retried(lambda: self._attempt(batch))
         except TargetQueryFailed as rejected:
             target.recorder.events.append(f"{batch.batch} is merged: {rejected}")

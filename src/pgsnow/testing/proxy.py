@@ -24,6 +24,8 @@ class _Link:
     server: asyncio.StreamWriter
     requests: RequestReader = field(default_factory=RequestReader)
     held: bool = False
+    asked: bool = False
+    """A request has come, and no byte of its reply yet."""
 
     def abort(self) -> None:
         for writer in (self.client, self.server):
@@ -183,11 +185,15 @@ class FaultProxy:
         return True
 
     async def _look_at_request(self, link: _Link, data: bytes) -> None:
+        link.asked = True
         wanted = self._behaviour.hold_replies
         if wanted is not None and link.requests.saw(data, wanted):
             link.held = True
 
     async def _hold_reply(self, link: _Link, _data: bytes) -> None:
+        if link.asked:
+            link.asked = False
+            await asyncio.sleep(self._behaviour.reply_delay)
         if link.held:
             self._holding.set()
         while link.held:

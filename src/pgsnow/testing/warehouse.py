@@ -155,7 +155,8 @@ class MemoryWarehouse:
     """Content of a Snowflake account, in memory. Outlives the engines that load into it; any thread may use it.
 
     tables: by full name, such as `DB.ANALYTICS.USERS`. staged: batch → rows of its files. staging: full name of a
-    staging or shadow table → table. calls: every step in order. connections: how many sessions would have been opened.
+    staging or shadow table → table. calls: every step in order. connections: how many runs, and chunks,
+    have used a session.
     """
 
     def __init__(self) -> None:

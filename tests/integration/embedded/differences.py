@@ -47,12 +47,6 @@ ACCEPTED = (
     Difference("ALTER WAREHOUSE NO_SUCH_WAREHOUSE RESUME", "error: no such warehouse", NEVER),
     Difference("ALTER SESSION SET NO_SUCH_PARAMETER = 1", "error: no such parameter", NEVER),
     Difference(
-        "ALTER TABLE TT SET DATA_RETENTION_TIME_IN_DAYS = 90",
-        "error: at most 1 day for a transient table",
-        NEVER,
-        ("CREATE TRANSIENT TABLE TT (I NUMBER(38,0))",),
-    ),
-    Difference(
         "SELECT SYSTEM$CANCEL_ALL_QUERIES(999999999)",
         "may be an error: no such session",
         "reports an error of it as an event, and goes on",

@@ -85,6 +85,18 @@ def test_counts_and_rows(snowflake_env: Mapping[str, str]) -> None:
             assert rows(connection, "SELECT * FROM T ORDER BY I, S") == after, name
 
 
+def test_a_merge_of_bound_values(snowflake_env: Mapping[str, str]) -> None:
+    """Rows of question marks in its source are cast and compared as values of a statement's text are."""
+    source = "SELECT column1::NUMBER(38,0) AS I, column2::VARCHAR AS S FROM VALUES (?, ?), (?, ?), (?, ?)"
+    merge = f"MERGE INTO T AS t USING ({source}) AS s ON t.I = s.I {BOTH}"
+    texts = ("1", "it's\\", "12345678901234567890123", None, "3", "")
+    with closing(connect(snowflake_env, paramstyle="qmark")) as connection:
+        run(connection, TABLE, ROWS)
+        assert rows(connection, merge, tuple(("TEXT", text) for text in texts)) == [(2, 1)]
+        found = rows(connection, "SELECT I, S FROM T WHERE N IS NULL OR I = 1 ORDER BY I")
+        assert found == [(1, "it's\\"), (3, ""), (12345678901234567890123, None), (None, "null")]
+
+
 def test_a_default_is_for_new_rows_alone(snowflake_env: Mapping[str, str]) -> None:
     with closing(connect(snowflake_env)) as connection:
         run(connection, "CREATE TABLE T (I NUMBER(38,0), S VARCHAR, N NUMBER(38,0) DEFAULT 5)", ROWS)

@@ -130,6 +130,17 @@ def test_only_a_named_format_is_accepted(staged: Any) -> None:
     assert errors == [(1003, "42000"), (1003, "42000"), (2003, "02000"), (2003, "02000")]
 
 
+def test_a_pattern_is_a_regular_expression_over_the_whole_path(staged: Any) -> None:
+    """REMOVE and LIST apply it to the path behind the stage's location. A pattern that would match only with the
+    stage's name before it, or only without, is refused."""
+    assert attempt(staged, "REMOVE @ST PATTERN='b/1/part-1[.]parquet'") == (2, "0A000")
+    assert rows(staged, "REMOVE @ST PATTERN='.*part-1'") == []
+    assert rows(staged, "REMOVE @ST PATTERN='(.*/)?(b/1|c)/part-1[.].*'") == [
+        ("st/b/1/part-1.parquet", "removed")
+    ]
+    assert [row[0] for row in rows(staged, "LIST @ST")] == ["st/b/1/part-2.parquet"]
+
+
 def test_file_formats_are_created_shown_and_dropped(staged: Any) -> None:
     """A second CREATE fails without IF NOT EXISTS; unknown options and missing schemas are errors."""
     assert attempt(staged, "CREATE FILE FORMAT F TYPE=PARQUET") == (2002, "42710")

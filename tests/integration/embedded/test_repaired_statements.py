@@ -430,7 +430,8 @@ def test_an_overwriting_that_fails_leaves_what_was_there(
 def test_copy_and_list_find_the_objects_of_a_bucket(
     snowflake_env: Mapping[str, str], stock_env: Mapping[str, str], s3_env: Mapping[str, str], parquet: Path
 ) -> None:
-    """By keys, by an integration and through a stage. A path that was loaded is not loaded again."""
+    """By keys, by an integration and through a stage. A path that was loaded is not loaded again. A SELECT reads
+    through the stage, too, and REMOVE removes by pattern."""
     bucket = s3_env["S3_BUCKET"]
     client = boto3.client(
         "s3",
@@ -460,11 +461,40 @@ def test_copy_and_list_find_the_objects_of_a_bucket(
                 (f"{place} STORAGE_INTEGRATION=I", ""),
             )
         ]
-        return counts, names(connection, "LIST @LAKE/b/"), rows(connection, "SELECT COUNT(*) FROM T")
+        run(connection, "CREATE FILE FORMAT F TYPE=PARQUET")
+        select = "SELECT METADATA$FILENAME, COUNT($1:I::NUMBER) FROM @LAKE/b/ (FILE_FORMAT => F) GROUP BY 1 ORDER BY 1"
+        return counts, names(connection, "LIST @LAKE/b/"), rows(connection, select)
 
     listed = [f"s3://{bucket}/a/b/part-{n}.parquet" for n in (1, 2)]
-    assert outcome(scenario, snowflake_env) == ([4, 4, 4, 0], listed, [(12,)])
-    assert outcome(scenario, stock_env) != ([4, 4, 4, 0], listed, [(12,)])
+    expected = ([4, 4, 4, 0], listed, [("a/b/part-1.parquet", 2), ("a/b/part-2.parquet", 2)])
+    assert outcome(scenario, stock_env) != expected
+    assert outcome(scenario, snowflake_env) == expected
+    with contextlib.closing(connect(snowflake_env)) as connection:
+        external_table_of(connection, [f"a/b/part-{n}.parquet" for n in (1, 2)])
+        assert names(connection, "REMOVE @LAKE PATTERN='(.*/)?b/part-1[.].*'") == listed[:1]
+        assert names(connection, "LIST @LAKE/b/") == listed[1:]
+        assert attempt(connection, "SELECT I FROM EXT") == (91016, "22000")
+        assert rows(connection, "ALTER EXTERNAL TABLE EXT REFRESH")[0][:2] == (
+            "a/b/part-1.parquet",
+            "UNREGISTERED",
+        )
+        assert rows(connection, "SELECT DISTINCT I FROM EXT") == [(2,)]
+        run(connection, "DROP EXTERNAL TABLE EXT")
+        assert attempt(connection, "SELECT I FROM EXT") == (2003, "42S02")
+
+
+def external_table_of(connection: Any, keys: list[str]) -> None:
+    """An external table EXT of these files, which it shows once they are registered."""
+    create = (
+        'CREATE EXTERNAL TABLE EXT (I NUMBER(38,0) AS (VALUE:"I"::NUMBER(38,0)), "s" VARCHAR AS (VALUE:S::VARCHAR))'
+        " WITH LOCATION = @LAKE/b/ REFRESH_ON_CREATE = FALSE AUTO_REFRESH = FALSE FILE_FORMAT = (TYPE = PARQUET)"
+    )
+    run(connection, create)
+    assert rows(connection, "SELECT COUNT(*) FROM EXT") == [(0,)]
+    assert names(connection, "ALTER EXTERNAL TABLE EXT REFRESH") == keys
+    found = rows(connection, 'SELECT I, "s", METADATA$FILENAME FROM EXT ORDER BY I, "s" NULLS LAST')
+    assert found == [(n, text, keys[n - 1]) for n in (1, 2) for text in ("a", None)]
+    assert rows(connection, "ALTER EXTERNAL TABLE EXT REFRESH") == []
 
 
 def test_a_bucket_that_is_not_there_is_a_failure_of_the_stage(

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
+import snowflake.connector
 
 from tests.integration.embedded.clients import attempt, connect, outcome, rows, run
 
@@ -115,3 +116,63 @@ def test_terse_output_and_wider_scopes(snowflake_env: Mapping[str, str]) -> None
             ("T", "TABLE", database, "PUBLIC"),
             ("U", "TABLE", database, "S"),
         ]
+
+
+def clustering(connection: Any) -> Any:
+    """By table: kind, clustering key and days of time travel, after statements that change them."""
+    run(
+        connection,
+        'CREATE TRANSIENT TABLE T (I INT, "a b" INT) CLUSTER BY (I, "a b") DATA_RETENTION_TIME_IN_DAYS=0',
+        "CREATE TABLE U (I INT, D TIMESTAMP_NTZ) CLUSTER BY (TO_DATE(D), I)",
+        "CREATE TABLE W (I INT)",
+        "CREATE TABLE C CLONE U",
+        "ALTER TABLE U DROP CLUSTERING KEY",
+        "ALTER TABLE W CLUSTER BY (I)",
+        "ALTER TABLE W SET DATA_RETENTION_TIME_IN_DAYS = 7",
+        'ALTER TABLE T RENAME COLUMN "a b" TO B',
+    )
+    wanted = ("kind", "cluster_by", "retention_time")
+    cursor = connection.cursor(snowflake.connector.DictCursor).execute("SHOW TABLES")
+    return {row["name"]: tuple(row[name] for name in wanted) for row in cursor.fetchall()}
+
+
+def test_tables_show_how_they_are_stored(
+    snowflake_env: Mapping[str, str], stock_env: Mapping[str, str]
+) -> None:
+    """The clustering key stands as it was written."""
+    expected = {
+        "T": ("TRANSIENT", 'LINEAR(I, "B")', "0"),
+        "U": ("TABLE", "", "1"),
+        "W": ("TABLE", "LINEAR(I)", "7"),
+        "C": ("TABLE", "LINEAR(TO_DATE(D), I)", "1"),
+    }
+    assert outcome(clustering, snowflake_env) == expected
+    assert outcome(clustering, stock_env) != expected
+
+
+def test_a_clustering_key_has_columns_of_the_table(snowflake_env: Mapping[str, str]) -> None:
+    """An unknown column is an error, and a column of the key cannot be dropped."""
+    with contextlib.closing(connect(snowflake_env)) as connection:
+        assert attempt(connection, "CREATE TABLE T (I INT) CLUSTER BY (NO_SUCH)") == (904, "42000")
+        run(connection, "CREATE TRANSIENT TABLE T (I INT, J INT) CLUSTER BY (I)")
+        assert attempt(connection, "ALTER TABLE T CLUSTER BY (NO_SUCH)") == (904, "42000")
+        assert attempt(connection, "ALTER TABLE T DROP COLUMN I") is not None
+        assert attempt(connection, "ALTER TABLE T DROP COLUMN J") is None
+        assert attempt(connection, "ALTER TABLE T SET DATA_RETENTION_TIME_IN_DAYS = 2") == (1008, "22023")
+
+
+def test_warehouses_are_shown_with_their_settings(snowflake_env: Mapping[str, str]) -> None:
+    """As CREATE and ALTER WAREHOUSE set them."""
+    name = f"WH_{snowflake_env['SNOWFLAKE_DATABASE']}"
+    with contextlib.closing(connect(snowflake_env)) as connection:
+        options = "WAREHOUSE_SIZE = XSMALL AUTO_SUSPEND = 30 INITIALLY_SUSPENDED = TRUE"
+        run(connection, f"CREATE WAREHOUSE IF NOT EXISTS {name} {options}")
+        run(connection, f"CREATE WAREHOUSE IF NOT EXISTS {name} AUTO_SUSPEND = 600")
+        run(connection, f"ALTER WAREHOUSE {name} SET RESOURCE_MONITOR = M")
+        cursor = connection.cursor(snowflake.connector.DictCursor)
+        found = cursor.execute(f"SHOW WAREHOUSES LIKE '{name.lower()}'").fetchall()
+        assert rows(connection, "SHOW WAREHOUSES LIKE 'DEV\\\\_WH'")[0][:2] == ("DEV_WH", "STARTED")
+    wanted = ("name", "state", "size", "auto_suspend", "auto_resume", "resource_monitor")
+    assert [tuple(row[each] for each in wanted) for row in found] == [
+        (name, "SUSPENDED", "X-Small", 30, "true", "M")
+    ]

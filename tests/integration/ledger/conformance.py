@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pgsnow.ledger.claim import ChunkClaim, Claim
+from pgsnow.ledger.history.loaded_files import LoadedFiles
 from pgsnow.ledger.ledger import Ledger
 from pgsnow.ledger.queries import MAX_PAYLOAD, MAX_TEXT
 from pgsnow.ledger.rows import WatermarkRow
@@ -630,6 +631,38 @@ class LedgerConformance:
         ann.checkpoints.close_batches(claim, ["users/1-2", "unknown"])
         crew.kill(ann)
         assert take(bob).open_batches == ("users/1-1", "users/1-3")
+
+    def test_files_of_loaded_batches_wait_and_one_worker_removes_them(self, ann: Ledger, bob: Ledger) -> None:
+        """The statement that closes a batch lists its files, once. Much makes it due; files that must stay longer are
+        given to nobody, and those of another account's stage neither."""
+        claim, here = take(ann), '"DB"."Größe"."PGSNOW_STAGE"'
+        files = [
+            LoadedFiles("users/1-0", "acme", here, 10),
+            LoadedFiles("users/1-1", "acme", here, 10, grace=3600),
+            LoadedFiles("users/1-2", "", "s3://bucket/pgsnow/", 10),
+        ]
+        for batch in ("users/1-0", "users/1-1", "users/1-2"):
+            ann.checkpoints.open_batch(claim, batch)
+        names = [one.batch for one in files]
+        assert not ann.checkpoints.close_batches(claim, names, files, account="acme", location=here)
+        assert not ann.checkpoints.close_batches(claim, names, files, account="acme", location=here)
+        [bucket, stage] = ann.loaded_files.waiting()
+        assert (stage.account, stage.location, stage.batches, stage.bytes) == ("acme", here, 2, 20)
+        assert (bucket.account, bucket.batches, bucket.tables) == ("", 1, (USERS,))
+        large = [LoadedFiles("users/1-3", "acme", here, 300 << 20)]
+        ann.checkpoints.close_batches(claim, ["users/1-3"], large, account="acme", location=here)
+        assert ann.checkpoints.close_batches(claim, [], account="acme", location=here)
+        assert not ann.checkpoints.close_batches(claim, [], account="other", location=here)
+
+        assert bob.loaded_files.take("other", [here]) == {}
+        taken = bob.loaded_files.take("acme", [here])
+        assert {place: sorted(found) for place, found in taken.items()} == {here: ["users/1-0", "users/1-3"]}
+        assert ann.loaded_files.take("acme", [here]) == {}
+        assert ann.loaded_files.take("acme", ["s3://bucket/pgsnow/"]) == {
+            "s3://bucket/pgsnow/": ["users/1-2"]
+        }
+        bob.loaded_files.forget("acme", here, taken[here])
+        assert [one.batches for one in ann.loaded_files.waiting()] == [1, 1]
 
     def test_the_targets_columns_are_remembered_until_forgotten(self, ann: Ledger) -> None:
         claim = take(ann)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from pgsnow.ledger.history.spending import LoadTimesRow, Spending, StatementKindRow
+from pgsnow.ledger.ledger import Ledger
+from pgsnow.model.config.sync_config import parse_config
+from pgsnow.model.cost.forecast import LoadTime
 from pgsnow.model.report import SentStatement, Status
+from pgsnow.operations.cost.evidence import Evidence, evidence_of
 from tests.integration.ledger.conformance import report, take
-from tests.integration.ledger.crew import PostgresCrew
+from tests.integration.ledger.crew import Dsn, PostgresCrew
 
 NOON = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0) - timedelta(days=2)
 
@@ -89,3 +94,19 @@ def test_what_a_person_has_written_into_the_log_stops_no_report(crew: PostgresCr
     crew.sql("update sync_logs set statements = '\"gone\"'")
     assert spending.kinds(NOON) == []
     assert spending.tables(NOON)[0].credits == pytest.approx(0.0)
+
+
+def test_a_forecast_takes_its_facts_from_the_last_seven_days(crew: PostgresCrew) -> None:
+    """The mean load of a table and its bytes; a load of a table without a run is taken for as long as those of the
+    others. A ledger before the first run knows nothing."""
+    listed = [{"source": name, "target": name, "watermark_column": "at"} for name in ("public.a", "public.b")]
+    config = parse_config({"tables": listed}, file="c.yaml", env={})
+    sent = (SentStatement("MERGE", "q", NOON, 4.0, 1, warehouse=True),)
+    load = {"statements": sent, "warehouse_seconds": 4.0, "rows_updated": 100_000, "bytes_staged": 500}
+    logged(crew, ("public.a", Status.OK, 0.1, load), ("public.a", Status.OK, -24 * 8, load))
+    known = evidence_of(config, crew.workers[0], NOON + timedelta(hours=2))
+    assert known.work == dict.fromkeys(("public.a", "public.b"), LoadTime(3.0, 1e-5))
+    assert known.sizes == {"public.a": 500.0}
+    assert known.arrivals.keys() == {"public.a"}
+    with closing(Ledger(Dsn(crew.dsn), "not_created_yet")) as ledger:
+        assert evidence_of(config, ledger, NOON) == Evidence()

@@ -25,7 +25,7 @@ RUNS = st.lists(
 FRESH = itertools.count()
 
 
-@pytest.mark.parametrize("method", ["stage", "insert"])
+@pytest.mark.parametrize("method", ["files", "bound"])
 @given(runs=RUNS, data=st.data())
 @settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
 def test_each_key_has_the_latest_runs_value(

@@ -18,7 +18,7 @@ from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.sql import statements as sql
 from tests.integration.snowflake.units import ID, exact_json, load_unit, rows_of, write_unit
 
-BOTH = pytest.mark.parametrize("method", ["stage", "insert"])
+BOTH = pytest.mark.parametrize("method", ["files", "bound", "stage", "insert"])
 D = Decimal
 TEXTS = ["", " ", "null", "NULL", "\\N", 'it\'s "q" \\ back\n\ttab', "Grüße 東京 \U0001f600", "x" * 100_000]
 JSONS = [

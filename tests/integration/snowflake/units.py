@@ -16,11 +16,12 @@ from pgsnow.model.plan import ORDER_COLUMN
 from pgsnow.model.table import TargetName
 from pgsnow.model.types.mapping import Field
 from pgsnow.model.types.type_rules import mapping_named
-from pgsnow.snowflake.load.merge import merge_steps
-from pgsnow.snowflake.schema.create import create, create_stage
+from pgsnow.snowflake.load.merge import merge_at_once, merge_steps
+from pgsnow.snowflake.schema.create import create, create_file_format, create_stage
 from pgsnow.snowflake.schema.target_table import Shape, describe, make_fit
 from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.sql import statements as sql
+from pgsnow.snowflake.stage.stage import INTERNAL
 from pgsnow.snowflake.statement import execute, result_of
 
 Row = tuple[Any, ...]
@@ -78,6 +79,7 @@ def ensure_target(
     created = describe(session, target) is None and create(session, shape)
     columns, events = make_fit(session, shape, describe(session, target) or ())
     create_stage(session, target)
+    create_file_format(session, target)
     return columns, (*([f"created table {target}"] if created else []), *events)
 
 
@@ -91,9 +93,15 @@ def load(
     method: str,
     notify: Callable[[str], None],
 ) -> LoadResult:
-    """Execute the steps that merge the unit. notify: is told of each phase."""
+    """Execute the steps that merge the unit: from its files, from bound values, or through a staging table (stage,
+    insert). notify: is told of each phase."""
     phases = []
-    for done in execute(session, merge_steps(target, output, key, unit, method=method)):
+    if method in ("files", "bound"):
+        origin = INTERNAL.origin(target, unit.batch) if method == "files" else None
+        steps = merge_at_once(target, output, key, unit, origin=origin)
+    else:
+        steps = merge_steps(target, output, key, unit, method=method)
+    for done in execute(session, steps):
         if done.event is not None:
             notify(done.event)
         phases.append(done)
@@ -107,7 +115,7 @@ def load_unit(
     *,
     output: tuple[Field, ...] = OUTPUT,
     key: tuple[Field, ...] = (ID,),
-    method: str = "stage",
+    method: str = "files",
     notify: Callable[[str], None] = lambda phase: None,
 ) -> LoadResult:
     """Make the target fit and load the unit."""

@@ -91,7 +91,9 @@ class Loading:
         from pgsnow.snowflake.load.cleanup import list_orphans
 
         with connect(self.world.settings.snowflake, query_tag="test") as session:
-            return list(list_orphans(session, self.plan.target))
+            left = list_orphans(session, self.plan.target)
+        waiting = {f"{batch}/" for (batch,) in self.world.sql("select batch from sync_loaded_files")}
+        return [found for found in left if found not in waiting]
 
 
 class Run:

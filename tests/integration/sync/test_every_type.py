@@ -139,6 +139,31 @@ def test_every_cell_is_equal_or_its_row_is_listed(every: World) -> None:
     assert verdict.quarantined == sum(BAD_CELLS.values())
 
 
+def test_every_way_of_merging_leaves_equal_cells(every: World) -> None:
+    """A MERGE reads the files itself, gets a few rows as bound values, or reads a staging table: the same values."""
+    every.sql("delete from every where id >= 1000")
+    with every.engine() as engine:
+        engine.tick()
+    for rows, via, kinds in (
+        (ROWS + 1, "stage", {"PUT", "MERGE"}),
+        (4, "stage", {"MERGE"}),
+        (4, "table", None),
+    ):
+        every.tables[0] |= {"load_via": via}
+        every.sql(f"update every set updated_at = clock_timestamp() where id < {rows}")
+        every.snowflake("UPDATE ANALYTICS.EVERY SET TXT = 'x', BIN = NULL, JS = NULL, TZ = NULL, F8 = 7")
+        with every.engine() as engine:
+            [report] = engine.tick().tables
+        assert (report.ok, report.rows_updated) == (True, rows)
+        assert (
+            kinds is None or {sent.kind for sent in report.statements} - {"REMOVE", "SHOW", "SELECT"} == kinds
+        )
+        every.sql(f"update every set updated_at = clock_timestamp() where id >= {rows}")
+        with every.engine() as engine:
+            assert engine.tick().tables[0].ok
+        every.assert_equal()
+
+
 @pytest.mark.parametrize(
     ("how", "refused", "cells"),
     [("null", {}, NULLED), ("clamp", {"price": 1, "jb": 1, "js": 2}, CLAMPED), ("text", {}, {})],

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-import pgsnow.sync.load.session as run_session
+import pgsnow.snowflake.session_pool as session_pool
 from pgsnow.model.report import Status, TableReport
 from pgsnow.snowflake.session import Session, connect
 from tests.integration.sync.test_backfill import SMALL
@@ -32,7 +32,7 @@ def slow_login(monkeypatch: pytest.MonkeyPatch) -> None:
         time.sleep(LOGIN)
         return connect(*args, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(run_session, "connect", slowly)
+    monkeypatch.setattr(session_pool, "connect", slowly)
 
 
 def test_connecting_and_preparing_the_target_are_phases_of_their_own(world: World, slow_login: None) -> None:

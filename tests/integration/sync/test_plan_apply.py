@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from contextlib import suppress
+from functools import reduce
 from typing import Any
 
 import psycopg
@@ -29,6 +30,7 @@ LOADING = ("DESCRIBE", "CREATE", "INSERT", "PUT", "COPY", "MERGE", "DROP", "REMO
 CLIENTS = "PUT 'file://part-"
 """The client asks once more, with the file's bare name, where to upload to."""
 RUN = re.compile(r"'[0-9a-f]{16}'")
+BOUNDS = re.compile(r"BETWEEN \d+ AND \d+")
 PATH = re.compile(r"file://\S+/(?=batch-)")
 
 
@@ -38,8 +40,12 @@ def looked(world: World) -> TablePreview:
 
 
 def leveled(statements: list[str] | tuple[str, ...]) -> list[str]:
-    """Without what is made up in a plan: the fence, and the folder of the part file."""
-    return [RUN.sub("'run'", PATH.sub("file://", BATCH.sub("0", statement))) for statement in statements]
+    """Without what is made up in a plan: the fence, the folder of the part file, and the bounds of its keys."""
+    made_up = ((BATCH, "0"), (PATH, "file://"), (RUN, "'run'"), (BOUNDS, "BETWEEN bounds"))
+    return [
+        reduce(lambda found, each: each[0].sub(each[1], found), made_up, statement)
+        for statement in statements
+    ]
 
 
 def test_a_table_from_its_first_plan_to_a_run_that_changes_nothing(world: World) -> None:

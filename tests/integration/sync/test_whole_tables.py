@@ -105,6 +105,16 @@ def test_a_column_that_a_team_added_stays(log: World) -> None:
     log.assert_equal()
 
 
+def test_a_stage_or_a_file_format_that_is_gone_is_created_again(log: World) -> None:
+    """In the same run, although the process has seen both before."""
+    tick(log)
+    for gone in ("DROP STAGE ANALYTICS.PGSNOW_STAGE", "DROP FILE FORMAT ANALYTICS.PGSNOW_PARQUET"):
+        log.snowflake(gone)
+        log.sql("insert into log values (9, 'z')")
+        assert tick(log).status is Status.OK
+        log.assert_equal()
+
+
 @pytest.mark.parametrize("emptied", [False, True])
 def test_a_worker_that_lost_its_lease_neither_empties_nor_overwrites(
     log_in_memory: World, emptied: bool
@@ -131,13 +141,13 @@ def test_the_statement_of_a_stale_worker_changes_nothing(log: World) -> None:
     log.snowflake("UPDATE ANALYTICS.LOG SET THEIRS = 'x'")
     log.sql("delete from log; insert into log values (3, 'stale')")
     later = "UPDATE ANALYTICS.LOG SET _PGSNOW_FENCE = _PGSNOW_FENCE * 2"
-    report = tick(log, AtPhase("copied", lambda: log.snowflake(later)))
-    assert report.error_type == "LoadMismatch"
+    report = tick(log, AtPhase("put", lambda: log.snowflake(later)))
+    assert report.error_type == "LedgerOutdated"
     assert ("x", 1) in held(log, "THEIRS, N")
     assert 3 not in [n for n, _ in held(log)]
 
 
-def test_a_crash_between_copy_and_overwrite_leaves_the_old_content_and_heals(log: World) -> None:
+def test_a_crash_between_put_and_overwrite_leaves_the_old_content_and_heals(log: World) -> None:
     tick(log)
     before = held(log)
     log.sql("delete from log where n = 1")
@@ -145,7 +155,7 @@ def test_a_crash_between_copy_and_overwrite_leaves_the_old_content_and_heals(log
     def crash(event: Event) -> None:
         raise RuntimeError("crash")
 
-    report = tick(log, AtPhase("copied", lambda: crash(None)))  # type: ignore[arg-type]
+    report = tick(log, AtPhase("put", lambda: crash(None)))  # type: ignore[arg-type]
     assert report.status is Status.ERROR
     assert held(log) == before
     assert log.leftovers() != []

@@ -18,6 +18,7 @@ from tests.unit.model.evolving import column, plan_of, table
 
 TARGET = TargetName("SALES", "ANALYTICS", "USERS")
 SCHEMAS = 'SHOW SCHEMAS IN DATABASE "SALES"'
+CREATES = [(f"CREATE {kind}", "SCHEMA", "SALES.ANALYTICS") for kind in ("TABLE", "STAGE")]
 GRANTS = 'SHOW GRANTS TO ROLE "LOADER"'
 
 
@@ -46,10 +47,8 @@ class Account:
 @pytest.mark.parametrize(
     ("grants", "level"),
     [
-        (
-            [("CREATE TABLE", "SCHEMA", "SALES.ANALYTICS"), ("CREATE STAGE", "SCHEMA", "SALES.ANALYTICS")],
-            Level.OK,
-        ),
+        ([*CREATES, ("CREATE FILE FORMAT", "SCHEMA", "SALES.ANALYTICS")], Level.OK),
+        (CREATES, Level.WARNING),
         ([("OWNERSHIP", "SCHEMA", '"SALES"."ANALYTICS"')], Level.OK),
         ([("CREATE TABLE", "SCHEMA", "SALES.ANALYTICS")], Level.FAILED),
         ([("OWNERSHIP", "SCHEMA", "SALES.OTHER")], Level.FAILED),
@@ -72,6 +71,13 @@ def test_what_is_missing_is_told_as_the_statement_that_grants_it() -> None:
     assert finding.fix == (
         'GRANT USAGE, CREATE TABLE, CREATE STAGE ON SCHEMA "SALES"."ANALYTICS" TO ROLE "LOADER";'
     )
+
+
+def test_without_the_right_to_create_a_file_format_loads_take_more_statements() -> None:
+    """A role from before merges from files goes on loading, and is told what to grant."""
+    [finding] = check_rights(Account(CREATES), frozenset({TARGET}))  # type: ignore[arg-type]
+    assert "staging tables" in finding.detail
+    assert finding.fix == 'GRANT CREATE FILE FORMAT ON SCHEMA "SALES"."ANALYTICS" TO ROLE "LOADER";'
 
 
 def test_a_schema_that_is_not_there_needs_the_right_to_create_it() -> None:

@@ -114,7 +114,18 @@ def test_every_command_has_help_that_says_what_it_does() -> None:
     commands = getattr(group, "commands", {})
     beginning = {"init", "discover", "grants"}
     every_day = {"check", "plan", "apply", "run", "resync", "status", "verify", "repair", "errors"}
-    every_day |= {"logs", "pause", "resume", "doctor", "serve", "alerts", "grafana", "alert-rules", "dbt"}
+    every_day |= {
+        "logs",
+        "cost",
+        "pause",
+        "resume",
+        "doctor",
+        "serve",
+        "alerts",
+        "grafana",
+        "alert-rules",
+        "dbt",
+    }
     assert set(commands) == beginning | every_day | {"dev", "demo", "explain", "schema", "version"}
     assert all(command.help for command in commands.values())
 

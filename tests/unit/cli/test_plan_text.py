@@ -10,6 +10,9 @@ import pytest
 from pgsnow.cli.options import Format
 from pgsnow.cli.output.plan_text import SHORT, show, tell
 from pgsnow.cli.output.sizes import bytes_text, rows_text
+from pgsnow.model.config.cost import CostConfig
+from pgsnow.model.cost.bill import Bill
+from pgsnow.operations.cost.result import DayForecast, OtherSetting, TableForecast
 from pgsnow.operations.plan.result import Action, Grant, GrantSide, TablePreview
 
 TICK = ('CREATE OR REPLACE TRANSIENT TABLE "T"', 'MERGE INTO "T"')
@@ -109,3 +112,28 @@ def test_a_warning_is_shown_once_for_all_its_tables_and_types_before_the_first_l
     show([doubted], Format.JSON, verbose=False)
     [record] = json.loads(capsys.readouterr().out)
     assert (record["types"], record["warnings"]) == (list(types), [])
+
+
+def test_a_plan_ends_with_what_a_day_costs_and_what_other_settings_would_save(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Credits by table and in all, with the price that is set, and whether they are measured or assumed."""
+    table = TableForecast("public.t1", 3.6, 144.0, is_measured=False)
+    day = DayForecast(
+        {"public.t1": table}, Bill.of_day(3.6, 288, 0.05), 144.0, (OtherSetting("load_every: 1h", 1, 0.6),),
+        CostConfig(credit_price=3.0),
+    )  # fmt: skip
+    show([new(), SAME], Format.TABLE, verbose=False, forecasts=day.tables)
+    tell([new(), SAME], Format.TABLE, day)
+    told = capsys.readouterr().out
+    assert "credits/day" in told.splitlines()[0]
+    assert told.splitlines()[1].endswith("3.6")
+    assert told.splitlines()[-2:] == [
+        "Forecast: about 3.6 credits (10.80) a day for 1 table together, 144 resumes of the warehouse; no table has a"
+        " history yet, each is assumed to change in 20% of the ticks.",
+        "  with load_every: 1h: about 0.6 credits (1.80)",
+    ]
+    show([new(), SAME], Format.JSON, verbose=False, forecasts=day.tables)
+    first, second = json.loads(capsys.readouterr().out)
+    assert first["forecast"] == table.to_json()
+    assert second["forecast"] is None

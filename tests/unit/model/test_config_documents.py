@@ -11,6 +11,7 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
+from pgsnow.model.config.budget import BudgetConfig
 from pgsnow.model.config.cost import CostConfig
 from pgsnow.model.config.sync_config import (
     ColumnsConfig,
@@ -29,6 +30,7 @@ ROW = re.compile(r"^\| `(\w+)` \| (.+?) \| (.+) \|$", re.MULTILINE)
 SECTIONS: dict[str, type[BaseModel]] = {
     "The file": SyncConfig,
     "Cost": CostConfig,
+    "Budget": BudgetConfig,
     "A table": TableConfig,
     "Columns": ColumnsConfig,
     "A transform": TransformConfig,

@@ -11,7 +11,7 @@ import pytest
 
 from pgsnow.model.errors import TargetAccessDenied, TargetUnavailable
 from pgsnow.snowflake import session as connection
-from pgsnow.snowflake.session import LONGEST_TAG, connect, connect_arguments
+from pgsnow.snowflake.session import connect, connect_arguments
 
 
 class Given:
@@ -24,9 +24,9 @@ class Given:
         return self._arguments
 
 
-def test_utc_tag_timeout_and_input_formats_are_set_at_login() -> None:
-    parameters = connect_arguments({}, "pgsnow:users:r1")["session_parameters"]
-    assert parameters["QUERY_TAG"] == "pgsnow:users:r1"
+def test_utc_timeout_and_input_formats_are_set_at_login() -> None:
+    parameters = connect_arguments({})["session_parameters"]
+    assert "QUERY_TAG" not in parameters, "it goes with each statement"
     assert parameters["TIMEZONE"] == "UTC"
     assert parameters["STATEMENT_TIMEOUT_IN_SECONDS"] == 3600
     assert parameters["TIMESTAMP_INPUT_FORMAT"] == "AUTO"
@@ -36,7 +36,7 @@ def test_utc_tag_timeout_and_input_formats_are_set_at_login() -> None:
 def test_what_waits_cuts_results_or_reads_bytes_does_not_depend_on_the_account() -> None:
     """An account's own values could let a statement wait for hours, cut its result, or read other bytes."""
     given = {"session_parameters": {"LOCK_TIMEOUT": 43_200, "ROWS_PER_RESULTSET": 100}}
-    parameters = connect_arguments(given, "tag")["session_parameters"]
+    parameters = connect_arguments(given)["session_parameters"]
     pinned = {
         "LOCK_TIMEOUT": 120,
         "STATEMENT_QUEUED_TIMEOUT_IN_SECONDS": 600,
@@ -49,20 +49,17 @@ def test_what_waits_cuts_results_or_reads_bytes_does_not_depend_on_the_account()
 
 def test_settings_may_add_session_parameters_but_not_change_ours() -> None:
     given = {"session_parameters": {"TIMEZONE": "Europe/Berlin", "USE_CACHED_RESULT": False}}
-    parameters = connect_arguments(given, "tag")["session_parameters"]
+    parameters = connect_arguments(given)["session_parameters"]
     assert parameters["TIMEZONE"] == "UTC"
     assert parameters["USE_CACHED_RESULT"] is False
 
 
-def test_every_statement_commits_by_itself_and_binds_on_the_server() -> None:
-    arguments = connect_arguments({"autocommit": False, "user": "u"}, "tag")
+def test_statements_commit_one_by_one_bind_on_the_server_and_keep_no_session_alive() -> None:
+    arguments = connect_arguments({"autocommit": False, "user": "u", "client_session_keep_alive": True})
     assert arguments["autocommit"] is True
     assert arguments["paramstyle"] == "qmark"
     assert arguments["user"] == "u"
-
-
-def test_a_tag_too_long_for_snowflake_is_cut() -> None:
-    assert len(connect_arguments({}, "x" * 5000)["session_parameters"]["QUERY_TAG"]) == LONGEST_TAG
+    assert arguments["client_session_keep_alive"] is False
 
 
 def test_the_connector_is_not_imported_before_the_first_connect() -> None:

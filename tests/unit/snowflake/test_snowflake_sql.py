@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pgsnow.model.errors import TargetQueryFailed
 from pgsnow.model.table import TargetName
 from pgsnow.model.types.mapping import Field
 from pgsnow.model.types.type_rules import mapping_named
-from pgsnow.snowflake.names import is_staging_of, qualified, quote, stage_path, staging_table, text
+from pgsnow.snowflake.names import is_staging_of, qualified, quote, stage_of, stage_path, staging_table, text
 from pgsnow.snowflake.query import select_rows
 from pgsnow.snowflake.session import LONGEST_SQL, Result, Session
 from pgsnow.snowflake.sql import statements as sql
@@ -158,6 +161,23 @@ def test_sweeping_names_one_batch_and_its_closing_slash() -> None:
     assert sql.show_staging_tables(TARGET) == (
         'SHOW TABLES LIKE \'USERS__PGSNOW_%\' IN SCHEMA "DB"."ANALYTICS"'
     )
+
+
+@given(
+    st.lists(st.from_regex(r"[a-z.-]{1,4}/[0-9]{1,2}-[0-9]{1,2}", fullmatch=True), min_size=2, max_size=4),
+    st.from_regex(r"[a-z.-]{1,4}/[0-9]{1,2}-[0-9]{1,2}", fullmatch=True),
+)
+def test_many_folders_are_removed_and_no_others(batches: list[str], other: str) -> None:
+    """The pattern matches the files of these batches, with or without the stage's name before them."""
+    head = 'REMOVE @"DB"."ANALYTICS"."PGSNOW_STAGE"/ PATTERN='
+    statement = sql.remove_batches(stage_of(TARGET), batches)
+    assert statement.startswith(head)
+    pattern = re.compile(statement.removeprefix(head).strip("'"))
+    for batch in [*batches, other]:
+        matches = bool(pattern.fullmatch(f"pgsnow_stage/{batch}/part-0000.parquet"))
+        assert matches == bool(pattern.fullmatch(f"{batch}/part-0000.parquet")) == (batch in batches)
+    longer = f"x{batches[0]}"
+    assert bool(pattern.fullmatch(f"pgsnow_stage/{longer}/part-0000.parquet")) == (longer in batches)
 
 
 def test_rows_are_looked_up_by_key() -> None:

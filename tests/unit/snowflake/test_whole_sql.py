@@ -32,6 +32,18 @@ def test_all_rows_give_way_at_once_unless_a_later_run_has_been_there() -> None:
     )
 
 
+def test_a_content_is_read_from_its_files_unless_a_later_run_has_been_there() -> None:
+    """Then the statement fails, and so it does unless all rows are read."""
+    newest = '(SELECT MAX(t."_PGSNOW_FENCE") FROM "DB"."ANALYTICS"."LOG" AS t)'
+    statement = whole_sql.overwrite_from(TARGET, "files AS r", (N, DOC), (N,), FILLED[:1], 17, "guard")
+    assert statement == (
+        'INSERT OVERWRITE INTO "DB"."ANALYTICS"."LOG" ("N", "DOC", "_PGSNOW_FENCE")'
+        ' SELECT r."N" AS "N", PARSE_JSON(r."DOC") AS "DOC",'
+        f" IFF({newest} > 17, TO_NUMBER('pgsnow found fence ' || {newest}), guard) AS \"_PGSNOW_FENCE\""
+        ' FROM files AS r QUALIFY ROW_NUMBER() OVER (PARTITION BY r."N" ORDER BY r."_PGSNOW_ROW" DESC) = 1'
+    )
+
+
 def test_of_rows_with_one_key_the_last_takes_the_place() -> None:
     statement = whole_sql.overwrite(TARGET, BATCH, (N,), (N,), FILLED[:1], [], 17)
     assert (

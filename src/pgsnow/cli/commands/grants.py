@@ -38,6 +38,8 @@ NOTES = {
     GrantPlace.SNOWFLAKE: (
         "In Snowflake, as ACCOUNTADMIN. A service logs in with a key pair:",
         "ALTER USER … SET RSA_PUBLIC_KEY = '…' (`pgsnow explain going-live#2-snowflake`).",
+        "The monitor tells administrators at its quota, and suspends the warehouse at twice that. Objects that exist",
+        "keep their settings: ALTER WAREHOUSE … SET AUTO_SUSPEND = 30 where it is longer.",
         "A target that exists already must belong to the role: GRANT OWNERSHIP … COPY CURRENT GRANTS.",
     ),
 }
@@ -81,7 +83,8 @@ def _statements(config: SyncConfig, settings: Settings) -> Iterator[tuple[GrantP
     for sql in ledger_grants(_role(ledger), ledger.get("dbname"), config.ledger_schema):
         yield GrantPlace.LEDGER, sql
     targets = [target_of(table, settings.snowflake) for table in config.enabled]
-    for sql in snowflake_grants(settings.snowflake, targets):
+    quota = config.budget.credits_per_day if config.budget else None
+    for sql in snowflake_grants(settings.snowflake, targets, daily_quota=quota):
         yield GrantPlace.SNOWFLAKE, sql
 
 

@@ -56,14 +56,17 @@ def show_plan(
     """Make the plan and write it to stdout, with all details of tables that were selected by name. data:
     False for a command that writes other data to stdout; then errors and the summary alone are written, to
     stderr."""
+    from pgsnow.operations.cost.forecast import forecast_now
     from pgsnow.operations.plan.heartbeat import heartbeat_cost
     from pgsnow.operations.plan.preview import preview
 
     config, settings = invocation.load()
     previews = preview(config, settings, select, full_refresh=full_refresh)
+    forecast = forecast_now(config, settings) if data else None
     if data:
-        show(previews, invocation.output, verbose=verbose or bool(select), wide=wide)
-    tell(previews, invocation.output)
+        known = forecast.tables if forecast else None
+        show(previews, invocation.output, verbose=verbose or bool(select), wide=wide, forecasts=known)
+    tell(previews, invocation.output, forecast)
     if note := heartbeat_cost(config):
         say(note)
     return previews

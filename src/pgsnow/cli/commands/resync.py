@@ -44,5 +44,6 @@ def resync(
     ):
         observer.expect(len(engine.config.select(tables)))
         report = engine.tick(tables, resync=not duplicates_only, duplicates_only=duplicates_only)
+        engine.remove_loaded_files()
     show_report(report, output, wide=wide)
     raise typer.Exit(exit_code(report.tables) if stopped.signum is None else interrupted(stopped.signum))

@@ -77,6 +77,7 @@ def run(
             select or None, full_refresh=full_refresh, reread=reread, load=load, take_over=take_over,
             confirm_deletes=confirm_deletes,
         )  # fmt: skip
+        engine.remove_loaded_files()
     show_report(report, output, wide=wide)
     if is_wanted(engine.config):
         from pgsnow.integrations.notify.after_tick import send_after

@@ -17,6 +17,7 @@ from pgsnow.cli.output.log import quiet_log
 from pgsnow.cli.output.screen import stdout
 from pgsnow.cli.output.status_text import StatusView, frame_of, write_status
 from pgsnow.model.errors import PgsnowError
+from pgsnow.operations.status.budget import budget_of
 from pgsnow.operations.status.overview import overview_of
 from pgsnow.operations.status.table_status import table_statuses
 
@@ -46,7 +47,7 @@ def status(
         if select or output is not Format.TABLE:
             return StatusView(records, now)
         whole = overview_of(sync_config, ledger, now)
-        return StatusView(records, now, str(whole.word), whole.reason, whole.advice)
+        return StatusView(records, now, str(whole.word), whole.reason, whole.advice, whole.budget)
 
     try:
         if watch:
@@ -85,7 +86,8 @@ def records_of(
 ) -> list[dict[str, Any]]:
     """One record for each of `tables`, in their order, also for tables that never ran."""
     rows = or_nothing(ledger.run_log.watermarks)
-    return [table.record() for table in table_statuses(config, tables, rows, now)]
+    budget = budget_of(config, ledger, now)
+    return [table.record() for table in table_statuses(config, tables, rows, now, budget)]
 
 
 @contextmanager

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from rich.text import Text
 
 from pgsnow.cli.options import Format
+from pgsnow.cli.output.cost_text import forecast_lines, number_text
 from pgsnow.cli.output.layout import Role, wrapped
 from pgsnow.cli.output.report import tell_error
 from pgsnow.cli.output.screen import Shown, say, show_text, stdout, table_of, write_records
 from pgsnow.cli.output.sizes import bytes_text, rows_text
 from pgsnow.model.sentences import counted
+from pgsnow.operations.cost.result import DayForecast, TableForecast
 from pgsnow.operations.plan.result import Action, TablePreview, mark_of, summary
 
 SHORT = 20
@@ -30,13 +32,30 @@ COLUMNS = (
     Shown("rows", right=True),
     Shown("size", right=True),
 )
+CREDITS = Shown("credits/day", right=True, role=Role.EXTRA)
 
 
-def show(previews: Sequence[TablePreview], form: Format, *, verbose: bool, wide: bool = False) -> None:
+def show(
+    previews: Sequence[TablePreview],
+    form: Format,
+    *,
+    verbose: bool,
+    wide: bool = False,
+    forecasts: Mapping[str, TableForecast] | None = None,
+) -> None:
     """Write the plan to stdout: as JSON with every detail, or as a table and the details of tables with
-    changes."""
+    changes. forecasts: of the enabled tables, by name."""
+    known = forecasts or {}
     rows = [_row(item) for item in previews]
-    write_records(form, [item.to_json() for item in previews], table_of(COLUMNS, rows, wide=wide))
+    columns: tuple[Shown, ...] = COLUMNS
+    if known:
+        rows = [(*row, _credits(known.get(item.table))) for row, item in zip(rows, previews, strict=True)]
+        columns = (*COLUMNS, CREDITS)
+    records = [
+        item.to_json() | {"forecast": known[item.table].to_json() if item.table in known else None}
+        for item in previews
+    ]
+    write_records(form, records, table_of(columns, rows, wide=wide))
     if form is not Format.TABLE:
         return
     detailed = [item for item in previews if verbose or _has_news(item)]
@@ -51,16 +70,21 @@ def show(previews: Sequence[TablePreview], form: Format, *, verbose: bool, wide:
         say(f"… and {more}: --verbose or --select TABLE shows their details")
 
 
-def tell(previews: Sequence[TablePreview], form: Format) -> None:
-    """Write errors with their advice to stderr, then the summary: to stdout after a table, else to stderr."""
+def _credits(forecast: TableForecast | None) -> str:
+    return "" if forecast is None else number_text(forecast.credits)
+
+
+def tell(previews: Sequence[TablePreview], form: Format, forecast: DayForecast | None = None) -> None:
+    """Write errors with their advice to stderr, then the summary and the forecast: to stdout after a table, else to
+    stderr."""
     for item in previews:
         if item.error:
             tell_error(item.table, item.error, item.advice)
+    lines = [summary(previews), *(forecast_lines(forecast) if forecast else ())]
     if form is Format.TABLE:
         stdout().print()
-        show_text(summary(previews))
-    else:
-        say(summary(previews))
+    for line in lines:
+        show_text(line) if form is Format.TABLE else say(line)
 
 
 def _row(item: TablePreview) -> tuple[object, ...]:

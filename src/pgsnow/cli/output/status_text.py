@@ -16,6 +16,7 @@ from pgsnow.cli.output.report import totals, write_totals
 from pgsnow.cli.output.screen import Shown, ShownTable, say, stdout, table_of, write_records
 from pgsnow.model.duration import approximate_duration
 from pgsnow.model.sentences import counted
+from pgsnow.operations.status.budget import BudgetState
 from pgsnow.operations.status.summary import ALARMS
 from pgsnow.operations.status.table_state import HealthState
 
@@ -63,13 +64,14 @@ WORD_STYLES = {
 @dataclass(frozen=True, slots=True)
 class StatusView:
     """The states at `now`, one record a table. word, reason, advice: the state of the whole; "" if only some tables
-    were asked for."""
+    were asked for. budget: today's, if one is configured."""
 
     records: Sequence[dict[str, Any]]
     now: datetime
     word: str = ""
     reason: str = ""
     advice: str = ""
+    budget: BudgetState | None = None
 
     def headline(self, width: int | None) -> list[Text]:
         """`failing: public.orders stopped …`, then the next step."""
@@ -134,6 +136,10 @@ def write_status(form: Format, view: StatusView, *, wide: bool) -> None:
         if record["verify_progress"] is not None:
             share = f"{record['verify_progress']:.0%}"
             say(f"{record['table']}: {share} of it is compared in this round of verify_every")
+    if view.budget is not None:
+        say(f"budget: {view.budget.sentence}")
+        if view.budget.conflict:
+            say(f"budget: {view.budget.conflict}")
     console = stdout()
     if headline := view.headline(console.width if sys.stdout.isatty() else None):
         console.print()

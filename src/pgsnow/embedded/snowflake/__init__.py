@@ -52,8 +52,8 @@ class EmbeddedSnowflake(StoredServer):
 
     def stats(self, *, after: int = 0, containing: str = "") -> dict[str, Any]:
         """`logins` so far, `sessions` open now, the number of the `last` statement (numbered from 1; 0: none), and the
-        newest `statements` (number, text, session, seconds, error): those with a larger number than `after` whose text
-        contains `containing` (in any case), in order of arrival. The oldest ones are dropped."""
+        newest `statements` (number, text, session, tag, seconds, error): those with a larger number than `after` whose
+        text contains `containing` (in any case), in order of arrival. The oldest ones are dropped."""
         query = urllib.parse.urlencode({"after": after, "containing": containing})
         return self._call("GET", f"stats?{query}")
 
@@ -103,6 +103,13 @@ class EmbeddedSnowflake(StoredServer):
         statements, `LOGIN` or `UPLOAD`), `errno`, `sqlstate`, `message`, and optionally `database` and `times`; see
         sessions/scripted_errors.py. Replaces earlier errors; without arguments there are none."""
         self._call("PUT", "errors", json.dumps(errors).encode())
+
+    def expire(self, database: str, what: str = "token") -> int:
+        """Let all sessions in this database expire, and return how many there are. what: `token`, which the connector
+        renews without a login (390112), `login`, so that it cannot be renewed (390114), or `session`: it no longer
+        exists (390111)."""
+        asked = json.dumps({"database": database, "what": what}).encode()
+        return int(self._call("PUT", "expired", asked)["expired"])
 
     def hold(self, text: str) -> None:
         """Let the next statement that contains this text (in any case) run until `release`: it commits only then,

@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
+import fakesnow.server
+
+from pgsnow.embedded.snowflake.catalog import (
+    creations,
+    describe_table,
+    external_tables,
+    show_tables,
+    stage_views,
+    storage_options,
+    warehouses,
+)
 from pgsnow.embedded.snowflake.hooks import descriptions, errors
-from pgsnow.embedded.snowflake.sessions import lanes, late, retries, scripted_errors, sessions
+from pgsnow.embedded.snowflake.sessions import (
+    abandoned,
+    expiry,
+    lanes,
+    late,
+    retries,
+    scripted_errors,
+    sessions,
+)
 from pgsnow.embedded.snowflake.sessions.journal import Journal
 from pgsnow.embedded.snowflake.stages import buckets, copy, copy_select, file_formats, staged_rows, stages
 from pgsnow.embedded.snowflake.statements import (
     collations,
-    describe_table,
     gaps,
     hidden,
     insert_overwrite,
     limits,
     literal_lists,
     merge,
-    show_tables,
     transactions,
     tree_walks,
 )
@@ -38,6 +55,9 @@ def install(
     buckets.copy_from_buckets(stores)
     buckets.list_buckets(stores)
     staged_rows.select_from_stages(stores)
+    views = stage_views.StageViews(fakesnow.server.shared_fs.duck_conn.cursor())
+    stage_views.query_stages_by_views(views)
+    external_tables.create_external_tables(views, stores)
     _whole_statements()
     _requests(journal, idle_seconds, delayed, scripted)
 
@@ -56,7 +76,7 @@ def _values() -> None:
 
 
 def _statements() -> None:
-    show_tables.note_creations()
+    creations.note_creations()
     copy.honour_copy_flags()
     copy.find_named_files()
     copy.describe_quoted_tables()
@@ -90,8 +110,10 @@ def _statements() -> None:
     collations.compare_bytes(known)
     describe_table.describe_one_table(known)
     show_tables.show_tables_fully()
-    show_tables.swap_tables()
-    show_tables.replace_by_clones()
+    storage_options.note_alterations()
+    warehouses.show_warehouses()
+    creations.swap_tables()
+    creations.replace_by_clones()
 
 
 def _whole_statements() -> None:
@@ -113,6 +135,7 @@ def _requests(
     scripted: scripted_errors.ScriptedErrors,
 ) -> None:
     lanes.run_side_by_side()
+    abandoned.end_abandoned_transactions()
     late.run_late(delayed)  # before they are noted: a statement that waits has arrived
     sessions.answer_logins_fully()
     sessions.refuse_wrong_passwords()
@@ -123,3 +146,4 @@ def _requests(
     sessions.end_forgotten_transactions(idle_seconds)
     sessions.forget_old_results()
     retries.answer_repeated_requests_once(delayed)
+    expiry.answer_expired_sessions()  # outermost: the client sends the same request again

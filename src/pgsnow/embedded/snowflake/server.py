@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from pgsnow.embedded.snowflake.install import install
+from pgsnow.embedded.snowflake.sessions.expiry import expire
 from pgsnow.embedded.snowflake.sessions.journal import Journal
 from pgsnow.embedded.snowflake.sessions.late import LateStatements
 from pgsnow.embedded.snowflake.sessions.scripted_errors import ScriptedErrors
@@ -83,5 +84,11 @@ def _own_routes(
         Route("/pgsnow/databases/{name}", drop, methods=["DELETE"]),
         Route("/pgsnow/s3", read_buckets_at, methods=["PUT"]),
         Route("/pgsnow/hidden/{name}", hide, methods=["PUT", "DELETE"]),
+        Route("/pgsnow/expired", _expired, methods=["PUT"]),
         Route("/pgsnow/errors", script, methods=["PUT"]),
     ]
+
+
+async def _expired(request: Request) -> JSONResponse:
+    asked = await request.json()
+    return JSONResponse({"expired": expire(asked["database"], asked["what"])})

@@ -15,6 +15,7 @@ SEVERITIES = {
     AlertRule.DIFFERENT: "error",
     AlertRule.REJECTED: "warning",
     AlertRule.LAG: "warning",
+    AlertRule.BUDGET: "warning",
 }
 """PagerDuty's severities; webhooks get them, too."""
 LONGEST_SUMMARY = 1024

@@ -19,6 +19,7 @@ from pgsnow.ledger.requests.requests import Request
 from pgsnow.ledger.rows import WatermarkRow
 from pgsnow.model.config.sync_config import SyncConfig
 from pgsnow.model.report import SUCCESS, Status
+from pgsnow.operations.status.budget import budget_of
 from pgsnow.operations.status.overview_table import OverviewTable, table_line
 from pgsnow.operations.status.table_state import GRACE_SECONDS, PATIENCE, HealthState
 from pgsnow.operations.status.table_status import TableStatus, table_statuses
@@ -29,7 +30,8 @@ def metrics_text(config: SyncConfig, ledger: Ledger, now: datetime) -> str:
     """The metrics as Prometheus reads them; before the first run too, when the ledger has no tables yet. Raises
     LedgerUnavailable, LedgerAccessDenied."""
     rows = unless_missing(ledger.run_log.watermarks, list[WatermarkRow]())
-    statuses = table_statuses(config, config.tables, rows, now)
+    budget = budget_of(config, ledger, now)
+    statuses = table_statuses(config, config.tables, rows, now, budget)
     lines = [table_line(config, status, None) for status in statuses]
     page = _begun(config_valid=True, ledger_up=True)
     _add_plan(page, [status.row for status in statuses if status.row is not None], ledger)
@@ -41,6 +43,11 @@ def metrics_text(config: SyncConfig, ledger: Ledger, now: datetime) -> str:
         if row.source_table in configured:
             _add_counters(page, row)
     _add_warehouses(page, ledger, config)
+    if budget is not None:
+        page.add("pgsnow_budget_credits", budget.limit)
+        page.add("pgsnow_budget_spent_credits", budget.spent)
+        page.add("pgsnow_budget_forecast_credits", budget.forecast)
+        page.add("pgsnow_budget_conflict", int(bool(budget.conflict)))
     return page.text()
 
 
@@ -102,6 +109,7 @@ def _add_table(page: Exposition, status: TableStatus, line: OverviewTable, now: 
     page.add("pgsnow_consecutive_failures", line.consecutive_failures, table)
     page.add("pgsnow_rejected_rows_open", line.open_rejected, table)
     page.add("pgsnow_staged_rows", line.staged_rows, table)
+    page.add("pgsnow_slowed_load_seconds", status.pace.load_every if status.pace else None, table)
     page.add("pgsnow_verify_differences", line.differences, table)
     page.add("pgsnow_verify_age_seconds", _age(line.verified_at, now), table)
     if line.backfill is not None:

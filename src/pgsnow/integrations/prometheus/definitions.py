@@ -105,6 +105,12 @@ TABLE = (
     Metric("pgsnow_staged_rows", "gauge", "Rows that are staged and not loaded yet (load_every)", ("table",)),
     Metric("pgsnow_staged_bytes", "gauge", "Bytes of these rows", ("table",)),
     Metric(
+        "pgsnow_slowed_load_seconds",
+        "gauge",
+        "Seconds between two loads of a table that the budget slows",
+        ("table",),
+    ),
+    Metric(
         "pgsnow_lease_age_seconds", "gauge", "For how long a worker has been syncing the table", ("table",)
     ),
     Metric("pgsnow_backfill_chunks", "gauge", "Chunks of the backfill under way", ("table",)),
@@ -156,5 +162,9 @@ WAREHOUSE = (
     ),
     Metric("pgsnow_warehouse_credits_total", "counter", "Estimated credits for this time", ("warehouse",)),
     Metric("pgsnow_credit_price", "gauge", "What a credit costs, as configured"),
+    Metric("pgsnow_budget_credits", "gauge", "Credits that loads may use today, as configured"),
+    Metric("pgsnow_budget_spent_credits", "gauge", "Estimated credits since the day began (UTC)"),
+    Metric("pgsnow_budget_forecast_credits", "gauge", "Expected credits of the whole day"),
+    Metric("pgsnow_budget_conflict", "gauge", "1 if the budget cannot be kept, else 0"),
 )
 METRICS = (*PLAN, *WHOLE, *TABLE, *COUNTERS, *WAREHOUSE)

@@ -67,9 +67,10 @@ class Spending:
         }
         return {name: arrivals for name, arrivals in found.items() if arrivals is not None}
 
-    def tables(self, since: datetime) -> list[SpendingRow]:
-        """One row for each table that ran in the hour of `since` or later, by name."""
-        return [SpendingRow(**row) for row in self.queries.execute("spending", since=since)]
+    def tables(self, since: datetime, until: datetime | None = None) -> list[SpendingRow]:
+        """One row for each table that ran in the hour of `since` or later, by name. until: the hours that have ended
+        then."""
+        return [SpendingRow(**row) for row in self.queries.execute("spending", since=since, until=until)]
 
     def load_times(self, since: datetime) -> list[LoadTimesRow]:
         """One row for each table that has not only been idle since then, by name."""

@@ -11,7 +11,7 @@ from typing import Any
 from pgsnow.model.config.interpolation import Path
 from pgsnow.model.config.options import Deletes, OnDetach
 from pgsnow.model.config.problems import Problems, display_path
-from pgsnow.model.config.table_config import WHOLE_MODES, LoadMethod, TableMode
+from pgsnow.model.config.table_config import WHOLE_MODES, LateRows, LoadMethod, TableMode
 from pgsnow.model.duration import parse_duration
 from pgsnow.model.table import SourceName, TargetName
 from pgsnow.model.types.overflow import NEVER_OF_KEYS
@@ -28,6 +28,7 @@ def check_tables(tables: Mapping[int, Table], problems: Problems) -> None:
         path: Path = ("tables", at)
         _check_mode(table, path, problems)
         _check_deferral(table, path, problems)
+        _check_insert_only(table, path, problems)
         _check_verification(table, path, problems)
         _check_deletes(table, path, problems)
         _check_columns(table, path, problems)
@@ -91,6 +92,14 @@ def _check_deferral(table: Table, path: Path, problems: Problems) -> None:
                 (*path, key),
                 "needs `load_every:`, the longest time that rows may wait — add it, such as `load_every: 10m`",
             )
+    if (most := _seconds(table, "max_lag")) is not None:
+        least = (_seconds(table, "every") or 0) + (_seconds(table, "load_every") or 0)
+        if most <= least:
+            problems.add(
+                (*path, "max_lag"),
+                "is not longer than `every` and `load_every` together, which are waited for in any case — write a"
+                " longer one",
+            )
     if not _is_deferred(table):
         return
     here = (*path, "load_every")
@@ -98,6 +107,22 @@ def _check_deferral(table: Table, path: Path, problems: Problems) -> None:
         problems.add(
             here,
             f"cannot be used with mode {mode}, which loads everything at once — write `every:` instead, or `0`",
+        )
+    if table.get("load") == str(LoadMethod.INSERT):
+        problems.add(here, "needs files in a stage — write `load: stage` or `load: s3`")
+
+
+def _check_insert_only(table: Table, path: Path, problems: Problems) -> None:
+    if table.get("insert_only") is not True:
+        return
+    here, mode, late = (*path, "insert_only"), table.get("mode"), table.get("late_rows")
+    if mode in {str(mode) for mode in WHOLE_MODES}:
+        problems.add(
+            here, f"cannot be used with mode {mode}, which reads every row again — write `mode: xmin`"
+        )
+    if late is False or late in (str(LateRows.LOOKBACK), str(LateRows.OFF)):
+        problems.add(
+            here, "needs `late_rows: lossless`, the only way that reads each row once — leave `late_rows` out"
         )
     if table.get("load") == str(LoadMethod.INSERT):
         problems.add(here, "needs files in a stage — write `load: stage` or `load: s3`")
@@ -128,10 +153,15 @@ def _check_deletes(table: Table, path: Path, problems: Problems) -> None:
 
 
 def _is_deferred(table: Table) -> bool:
+    return (_seconds(table, "load_every") or 0) > 0
+
+
+def _seconds(table: Table, key: str) -> float | None:
+    """The duration; None if it is not set, or wrong: the value is reported on its own."""
     try:
-        return parse_duration(table.get("load_every", 0)) > 0
+        return None if table.get(key) is None else parse_duration(table[key])
     except ValueError:
-        return False  # the value is reported on its own
+        return None
 
 
 def _check_columns(table: Table, path: Path, problems: Problems) -> None:

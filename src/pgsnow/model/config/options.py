@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from enum import StrEnum
 from typing import Annotated, Any, TypeVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from pydantic import BeforeValidator
 
-from pgsnow.model.config.field_types import display
+from pgsnow.model.config.field_types import display, text
 
 
 class Execution(StrEnum):
@@ -70,6 +71,14 @@ class CharPadding(StrEnum):
     TRIM = "trim"
 
 
+class Priority(StrEnum):
+    """How important it is that a table is fresh: with `budget:`, those of low priority are slowed first."""
+
+    LOW = "low"
+    NORMAL = "normal"
+    HIGH = "high"
+
+
 Choice = TypeVar("Choice", bound=StrEnum)
 
 
@@ -84,6 +93,17 @@ def _of(kind: type[Choice]) -> Any:
     return BeforeValidator(lambda value: choice(kind, value))
 
 
+def _time_zone(value: object) -> str:
+    found = text(value)
+    try:
+        ZoneInfo(found)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        if available_timezones():  # empty: this machine has no list to check against
+            message = f"{display(value)} is not a time zone — write an IANA name such as Europe/Berlin or UTC"
+            raise ValueError(message) from None
+    return found
+
+
 ExecutionChoice = Annotated[Execution, _of(Execution)]
 OnDropChoice = Annotated[OnDrop, _of(OnDrop)]
 OnDetachChoice = Annotated[OnDetach, _of(OnDetach)]
@@ -91,3 +111,5 @@ OnTypeChangeChoice = Annotated[OnTypeChange, _of(OnTypeChange)]
 RealValuesChoice = Annotated[RealValues, _of(RealValues)]
 CharPaddingChoice = Annotated[CharPadding, _of(CharPadding)]
 SchemaChangesChoice = Annotated[SchemaChanges, _of(SchemaChanges)]
+PriorityChoice = Annotated[Priority, _of(Priority)]
+TimeZone = Annotated[str, BeforeValidator(_time_zone)]

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 from pgsnow.model.config.alerts import AlertsConfig, SecretText, SecretUrl
+from pgsnow.model.config.budget import BudgetConfig
 from pgsnow.model.config.cost import CostConfig
 from pgsnow.model.config.cross_checks import check_tables
 from pgsnow.model.config.defaults import MOVED, deprecations, table_defaults
@@ -72,6 +73,8 @@ class SyncConfig(BaseModel):
     """Seconds after which Celery ends a tick that hangs."""
     cost: CostConfig = CostConfig()
     """Facts about the warehouse, for the estimates of costs."""
+    budget: BudgetConfig | None = None
+    """Credits a day that loads may use, and hours in which no warehouse is resumed."""
     alerts: AlertsConfig | None = None
     """When a message about the sync is sent, and to which receivers."""
     heartbeat_url: SecretUrl | None = None

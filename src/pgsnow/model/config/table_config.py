@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from pydantic import (
     BaseModel,
@@ -48,10 +47,13 @@ from pgsnow.model.config.options import (
     OnDropChoice,
     OnTypeChange,
     OnTypeChangeChoice,
+    Priority,
+    PriorityChoice,
     RealValues,
     RealValuesChoice,
     SchemaChanges,
     SchemaChangesChoice,
+    TimeZone,
     choice,
 )
 from pgsnow.model.config.transform_config import TransformConfig
@@ -90,6 +92,14 @@ class LoadMethod(StrEnum):
     S3 = "s3"
 
 
+class LoadVia(StrEnum):
+    """How rows in files reach a target that has rows: read by the MERGE itself, or through a staging table."""
+
+    AUTO = "auto"
+    STAGE = "stage"
+    TABLE = "table"
+
+
 _OVERFLOW = {"enum": [*(str(choice.value) for choice in Overflow), QUARANTINE, None]}
 # A bare `off` is false to editors that read YAML 1.1.
 _LATE_ROWS = {"enum": [*(str(choice.value) for choice in LateRows), False]}
@@ -116,6 +126,10 @@ def _load(value: object) -> LoadMethod:
     return choice(LoadMethod, value)
 
 
+def _load_via(value: object) -> LoadVia:
+    return choice(LoadVia, value)
+
+
 def _overflow(value: object) -> Overflow:
     if value is None:  # YAML's reading of a bare `null`
         return Overflow.NULL
@@ -129,17 +143,6 @@ def _overflow_by_name(value: object) -> dict[str, Overflow]:
 
 
 _RECORDED = PlainSerializer(lambda choice: choice.recorded)
-
-
-def _time_zone(value: object) -> str:
-    found = text(value)
-    try:
-        ZoneInfo(found)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        if available_timezones():  # empty: this machine has no list to check against
-            message = f"{display(value)} is not a time zone — write an IANA name such as Europe/Berlin or UTC"
-            raise ValueError(message) from None
-    return found
 
 
 def _numeric_type(value: object) -> str:
@@ -181,7 +184,7 @@ class TableOptions(BaseModel):
     """How changed rows are found: by a watermark, by transaction id, or by reading everything."""
     every: Duration = 0.0
     """Minimum time between two runs of this table; 0 means every tick."""
-    watermark_timezone: Annotated[str, BeforeValidator(_time_zone)] | None = None
+    watermark_timezone: TimeZone | None = None
     """Time zone of the values of a watermark column without time zone. If not set, reads start further back."""
     batch_size: FromOne = 1000
     """Rows passed to a transform's function at once, and rows read at once with `late_rows: off`."""
@@ -205,18 +208,27 @@ class TableOptions(BaseModel):
     """With verify_every: repair the differences that are found, as `pgsnow repair` does."""
     load: Annotated[LoadMethod, BeforeValidator(_load)] = LoadMethod.AUTO
     """How rows reach Snowflake: INSERT with bound values, staged files, one of both by their number, or S3_BUCKET."""
+    load_via: Annotated[LoadVia, BeforeValidator(_load_via)] = LoadVia.AUTO
+    """Whether a MERGE reads staged files itself (stage), or COPY loads them into a staging table first (table); auto:
+    itself, unless Snowflake rejects that."""
     load_every: Duration = 0.0
     """How long changed rows may stay staged before they are loaded; 0 means they are loaded in the same tick."""
     load_when_rows: FromOne | None = None
     """With load_every: load as soon as this many rows are staged."""
     load_when_mb: Positive | None = None
     """With load_every: load as soon as this many megabytes of files are staged."""
+    priority: PriorityChoice = Priority.NORMAL
+    """With `budget:`, which tables wait longer first when the credits would not last: those of low priority."""
+    max_lag: Duration | None = None
+    """With `budget:`, the longest lag that waiting may cause, whatever it costs; null: a day."""
+    insert_only: Switch = False
+    """Rows of the source are only added, never changed: they are copied into the target without a MERGE."""
     transient: Switch | None = None
     """Create a new target without Fail-safe; null means with mode full. An existing target is never changed."""
     cluster_by: Names = ()
     """Columns of the source by whose columns in Snowflake the target is clustered."""
     max_rows_per_load: FromOne = 1_000_000
-    """Maximum number of rows that one COPY and one MERGE apply."""
+    """Maximum number of rows that one MERGE applies."""
     max_mb_per_chunk: Positive = 512.0
     """Size of the chunks of a full read: megabytes of the table, as Postgres stores it."""
     max_mb_per_s: Positive | None = None

@@ -7,13 +7,17 @@ the arrivals were measured on; tables that load in one tick share the time for w
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 
 from pgsnow.model.cost.warehouse import Warehouse
 
 HOURS = 24
 DAY = 86_400.0
+"""Seconds."""
+SHORTEST_TICK = 10.0
 """Seconds."""
 SURE = 1e-12
 """The smallest probability that an interval is quiet, so that its logarithm is finite."""
@@ -98,25 +102,57 @@ def forecast(
     """Credits a day if each table with arrivals is loaded at the first tick after each full multiple of its cadence
     (seconds; missing or 0: at each tick), provided that something has arrived.
 
-    work: what a load takes; TYPICAL for tables that are missing. parallel: tables that load at the same time.
+    work: what a load takes; TYPICAL for tables that are missing. parallel: tables that load at the same time. Ticks
+    within SHORTEST_TICK count as one, as they find the warehouse awake.
     """
+    tick_seconds = max(tick_seconds, SHORTEST_TICK)
     ticks = _ticks(arrivals, cadence, tick_seconds, work or {}, parallel)
     return _billed(ticks, warehouse, tick_seconds)
 
 
 @dataclass(slots=True)
 class _Tick:
-    """Expectations for one tick: the probability of any load, its seconds of work if there is one, and for each table
-    the probability and the expected seconds."""
+    """Expectations for ticks that are alike: for each table that is due the probability of a load and its expected
+    seconds; the probability of any load, and the seconds of work if there is one. times, billed: how many ticks a day
+    are like this one, and the seconds that they are charged for."""
 
-    chance: float = 0.0
-    seconds: float = 0.0
-    tables: list[tuple[str, float, float]] = field(default_factory=list)
+    tables: list[tuple[str, float, float]]
+    chance: float
+    seconds: float
+    times: int = 0
+    billed: float = 0.0
+
+    @classmethod
+    def of_tables(cls, tables: list[tuple[str, float, float]], parallel: int) -> _Tick:
+        """Loads of one tick together last as long as one of them, and as all of them on `parallel` lanes."""
+        chance, seconds = 1 - math.prod(1 - one for _, one, _ in tables), sum(spent for _, _, spent in tables)
+        if chance <= 0:
+            return cls(tables, 0.0, 0.0)
+        longest = seconds / sum(one for _, one, _ in tables)
+        return cls(tables, chance, max(longest, seconds / chance / parallel))
 
 
 def is_due(at: float, cadence: float, tick_seconds: float) -> bool:
     """Whether the tick at this second of the day is the first after a full multiple of the cadence."""
     return cadence <= tick_seconds or at % cadence < tick_seconds
+
+
+def loads_a_day(arrivals: Arrivals, cadence: float, tick_seconds: float) -> float:
+    """How often a table is loaded on an average day, or read, if that is what the cadence is about."""
+    every = max(cadence, tick_seconds)
+    return sum(times * arrivals.chance(end, every) for end, times in _ends(every, tick_seconds).items())
+
+
+@cache
+def _ends(every: float, tick_seconds: float) -> Mapping[float, int]:
+    """The second of the day until which changes count, and how many loads a day count them like that: those of one hour
+    are alike, as arrivals are constant within it."""
+    times = (number * tick_seconds for number in range(max(1, round(DAY / tick_seconds))))
+    return Counter(_end(at, every) for at in times if is_due(at, every, tick_seconds))
+
+
+def _end(at: float, every: float) -> float:
+    return at if every > 3600 else at // 3600 * 3600 + 3600
 
 
 def _ticks(
@@ -126,52 +162,51 @@ def _ticks(
     work: Mapping[str, LoadTime],
     parallel: int,
 ) -> list[_Tick]:
-    ticks = [_Tick() for _ in range(max(1, round(DAY / tick_seconds)))]
-    for name, arriving in arrivals.items():
-        every, time = max(cadence.get(name, 0.0), tick_seconds), work.get(name, TYPICAL)
-        known: dict[float, tuple[float, float]] = {}
-        for number, tick in enumerate(ticks):
-            at = number * tick_seconds
-            if is_due(at, every, tick_seconds):
-                # Arrivals are constant within an hour, so loads of one hour have the same expectations: computed once.
-                end = at // 3600 * 3600 + 3600 if every <= 3600 else at
-                if end not in known:
-                    chance = arriving.chance(end, every)
-                    known[end] = chance, chance * time.fixed + arriving.rows_in(end, every) * time.per_row
-                if known[end][0] > 0:
-                    tick.tables.append((name, *known[end]))
-    for tick in ticks:
-        _together(tick, parallel)
+    """The ticks of a day; those of one hour with the same tables due are one object."""
+    by_cadence: dict[float, list[str]] = {}
+    for name in arrivals:
+        by_cadence.setdefault(max(cadence.get(name, 0.0), tick_seconds), []).append(name)
+    known: dict[tuple[float, ...], _Tick] = {}
+    ticks = []
+    for number in range(max(1, round(DAY / tick_seconds))):
+        at = number * tick_seconds
+        due = [every for every in by_cadence if is_due(at, every, tick_seconds)]
+        end = _end(at, max(due, default=0.0))
+        if (end, *due) not in known:
+            tables = [
+                (name, *_expected(arrivals[name], every, end, work.get(name, TYPICAL)))
+                for every in due
+                for name in by_cadence[every]
+            ]
+            known[(end, *due)] = _Tick.of_tables(tables, parallel)
+        ticks.append(known[(end, *due)])
     return ticks
 
 
-def _together(tick: _Tick, parallel: int) -> None:
-    """Sets what the loads of one tick are together: as long as one of them, and as all of them on `parallel` lanes."""
-    tick.chance = 1 - math.prod(1 - chance for _, chance, _ in tick.tables)
-    if tick.chance > 0:
-        seconds = sum(spent for _, _, spent in tick.tables)
-        one = seconds / sum(chance for _, chance, _ in tick.tables)
-        tick.seconds = max(one, seconds / tick.chance / parallel)
+def _expected(arrivals: Arrivals, every: float, end: float, time: LoadTime) -> tuple[float, float]:
+    """The probability that changes of the time before `end` are loaded, and the expected seconds of that."""
+    chance = arrivals.chance(end, every)
+    return chance, chance * time.fixed + arrivals.rows_in(end, every) * time.per_row
 
 
 def _billed(ticks: list[_Tick], warehouse: Warehouse, tick_seconds: float) -> Forecast:
-    by_table: dict[str, float] = {}
-    loads: dict[str, float] = {}
-    by_hour, resumes, awake = [0.0] * HOURS, 0.0, 0.0
+    by_hour, resumes = [0.0] * HOURS, 0.0
     for number, tick in enumerate(ticks):
-        if tick.chance <= 0:
-            continue
-        length = warehouse.awake_seconds(tick.seconds)
-        billed = tick.chance * _until_next(ticks, number, length, tick_seconds)
-        resumes += tick.chance * _asleep(ticks, number, warehouse, tick_seconds)
-        awake += billed
-        by_hour[int(number * tick_seconds // 3600) % HOURS] += billed * warehouse.credits_per_second
-        weights = {name: chance * warehouse.idle_seconds + spent for name, chance, spent in tick.tables}
-        whole = sum(weights.values())
-        for name, chance, _ in tick.tables:
-            share = billed * warehouse.credits_per_second * weights[name] / whole
+        if tick.chance > 0:
+            length = warehouse.awake_seconds(tick.seconds)
+            billed = tick.chance * _until_next(ticks, number, length, tick_seconds)
+            resumes += tick.chance * _asleep(ticks, number, warehouse, tick_seconds)
+            tick.times, tick.billed = tick.times + 1, tick.billed + billed
+            by_hour[int(number * tick_seconds // 3600) % HOURS] += billed * warehouse.credits_per_second
+    by_table, loads = dict[str, float](), dict[str, float]()
+    for tick in {id(tick): tick for tick in ticks if tick.times}.values():
+        idle = warehouse.idle_seconds
+        whole = sum(chance * idle + spent for _, chance, spent in tick.tables)
+        for name, chance, spent in tick.tables:
+            share = tick.billed * warehouse.credits_per_second * (chance * idle + spent) / whole
             by_table[name] = by_table.get(name, 0.0) + share
-            loads[name] = loads.get(name, 0.0) + chance
+            loads[name] = loads.get(name, 0.0) + chance * tick.times
+    awake = sum(by_hour) / warehouse.credits_per_second
     return Forecast(by_table, tuple(by_hour), resumes, awake, loads)
 
 

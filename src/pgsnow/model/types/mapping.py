@@ -60,6 +60,13 @@ class TypeMapping:
         return arrow_type(self.carried)
 
     @property
+    def has_bounds(self) -> bool:
+        """True if the values of a batch lie between its smallest and its largest one in Snowflake, too: whole numbers,
+        dates and times, and texts, which a key has without a collation. Not doubles, of which NaN is no number."""
+        ordered = self.carried.startswith(("int", "date32", "timestamp", "string"))
+        return self.merge == "{c}" and (ordered or (digits_of(self.carried) or (0, 1))[1] == 0)
+
+    @property
     def text(self) -> str:
         """The SELECT expression for the value as Postgres's own text, for comparisons."""
         return self.own_text or f"({self.read})::text"

@@ -13,6 +13,7 @@ from pgsnow.model.config.sync_config import SyncConfig
 from pgsnow.operations.alerts.finding import AlertFindings, findings_of, stopped_finding
 from pgsnow.operations.alerts.notices import notice_of
 from pgsnow.operations.alerts.transitions import next_alerts
+from pgsnow.operations.status.budget import budget_of
 
 
 def evaluate_tick(config: SyncConfig, ledger: Ledger, now: datetime, *, worker: str) -> None:
@@ -23,7 +24,7 @@ def evaluate_tick(config: SyncConfig, ledger: Ledger, now: datetime, *, worker: 
     LedgerAccessDenied."""
     if config.alerts is not None:
         rows, troubles = ledger.run_log.watermarks(), ledger.alerts.troubles()
-        found = findings_of(config, config.alerts, rows, troubles, now)
+        found = findings_of(config, config.alerts, rows, troubles, now, budget_of(config, ledger, now))
         _evaluate(config, config.alerts, ledger, found, now, tuple(AlertRule), worker)
 
 

@@ -18,6 +18,7 @@ from pgsnow.model.duration import approximate_duration
 from pgsnow.model.errors import PgsnowError, Retry, Unavailable
 from pgsnow.model.report import Status
 from pgsnow.model.sentences import counted, without_name
+from pgsnow.operations.status.budget import BudgetState
 from pgsnow.operations.status.lag import lag_of
 
 LONGEST_TEXT = 300
@@ -63,11 +64,12 @@ def findings_of(
     rows: Sequence[WatermarkRow],
     troubles: Sequence[TableTrouble],
     now: datetime,
+    budget: BudgetState | None = None,
 ) -> AlertFindings:
     """Everything that is wrong with the enabled tables. rows: of the ledger. A paused table has no findings."""
     by_name = {row.source_table: row for row in rows}
     facts = {trouble.source_table: trouble for trouble in troubles}
-    found: list[Finding] = []
+    found: list[Finding] = [*_over_budget(budget, now)]
     unknown: set[tuple[AlertRule, str]] = set()
     for table in config.enabled:
         row, trouble = by_name.get(table.name), facts.get(table.name)
@@ -81,7 +83,8 @@ def findings_of(
         if row.consecutive_failures:
             unknown.add((AlertRule.FAILING, table.name))  # fewer than the limit: neither new nor over
         others = [*_rejected(row, limits), *_different(row, limits)]
-        late = list(_late(table, row, limits, now))
+        pace = budget.paces.get(table.name) if budget else None
+        late = list(_late(table, row, limits, now, pace.accepted_wait(table.max_lag) if pace else 0.0))
         if failure is not None:
             unknown.add((AlertRule.LAG, table.name))  # its consequence
             others.append(failure)
@@ -128,10 +131,31 @@ def _failure(row: WatermarkRow, trouble: TableTrouble | None, limits: TableAlert
     )
 
 
-def _late(table: TableConfig, row: WatermarkRow, limits: TableAlerts, now: datetime) -> Iterator[Finding]:
-    """A lag that counts from the last audit may be as long as the time between two audits."""
+def _over_budget(budget: BudgetState | None, now: datetime) -> Iterator[Finding]:
+    if budget is not None and budget.conflict:
+        yield Finding(
+            AlertRule.BUDGET,
+            "",
+            "budget",
+            budget.conflict_since or now,
+            budget.conflict,
+            "Raise `credits_per_day:`, allow a longer `max_lag:`, or look which table costs most: `pgsnow cost`."
+            " Rows are loaded in any case.",
+        )
+
+
+def _late(
+    table: TableConfig, row: WatermarkRow, limits: TableAlerts, now: datetime, slowed: float
+) -> Iterator[Finding]:
+    """A lag that counts from the last audit may be as long as the time between two audits. slowed: seconds that changes
+    wait because of the budget."""
     lag = lag_of(table, row)
-    allowed = (limits.lag or 0) + table.every + table.load_every + (table.audit_every if lag.why else 0)
+    allowed = (
+        (limits.lag or 0)
+        + table.every
+        + max(table.load_every, slowed)
+        + (table.audit_every if lag.why else 0)
+    )
     if lag.seconds is None or not limits.lag or lag.seconds <= allowed:
         return
     yield Finding(

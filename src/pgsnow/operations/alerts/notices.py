@@ -33,6 +33,7 @@ _OVER = {
     AlertRule.DIFFERENT: "no known differences in {object}",
     AlertRule.REJECTED: "no more open rejected rows than accepted in {object}",
     AlertRule.LAG: "{subject} no longer late",
+    AlertRule.BUDGET: "the budget is kept again",
 }
 
 
@@ -76,6 +77,8 @@ def _title(change: IncidentChange, alerts: Sequence[Alert]) -> str:
     first, rule = alerts[0], change.rule
     if rule is AlertRule.STOPPED:
         return f"The sync has stopped: {first.text}"
+    if rule is AlertRule.BUDGET:
+        return f"The budget cannot be kept: {first.text}"
     if len(alerts) == 1:
         title = _ONE[rule].format(table=first.table, text=first.text)
     else:

@@ -116,7 +116,7 @@ class _Checks:
         """Snowflake, then each target."""
         with failing_as("snowflake", self.results.append):
             session = self.sessions.session()
-            self.results.extend(check_account(session, self.settings.snowflake))
+            self.results.extend(check_account(session, self.settings.snowflake, self.config.cost))
             self.results.extend(check_rights(session, frozenset(each.plan.target for each in self.ready)))
             inspector, rights = TargetInspector(session, self.owners), rights_of(session)
             for each in self.ready:

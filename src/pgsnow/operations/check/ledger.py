@@ -8,12 +8,15 @@ from psycopg import sql
 
 from pgsnow.ledger.errors import translating
 from pgsnow.ledger.ledger import LEASE_SECONDS
+from pgsnow.ledger.queries import statement
 from pgsnow.ledger.session import LedgerConnection, connect
 from pgsnow.model.duration import approximate_duration
+from pgsnow.model.sentences import counted
 from pgsnow.model.settings.settings import PostgresSettings
 from pgsnow.operations.check.ledger_tables import check_tables, is_current
 from pgsnow.operations.check.result import CheckResult, Level, failed, ok, warning
 
+WAITING, A_DAY = "staged files", 86_400.0
 # PostgreSQL docs: "Access Privilege Inquiry Functions". to_regnamespace is NULL for a schema that is not there.
 RIGHTS = """
 select quote_ident(%(schema)s) as named, quote_ident(current_user) as role,
@@ -33,6 +36,7 @@ def check_ledger(settings: PostgresSettings, schema: str) -> list[CheckResult]:
         found = [*_writable(conn, schema, settings.display), *check_tables(conn, schema)]
         if all(result.level is not Level.FAILED for result in found):
             found.extend(_unverified(conn, schema))
+            found.extend(_waiting(conn, schema))
         return [*found, _session_kept(conn)]
 
 
@@ -70,11 +74,33 @@ def _writable(conn: LedgerConnection, schema: str, display: str) -> Iterator[Che
         )
 
 
+def _waiting(conn: LedgerConnection, schema: str) -> Iterator[CheckResult]:
+    """One result for each place where loaded files wait to be removed; a warning if they have waited for a day."""
+    if not _has_table(conn, schema, "sync_loaded_files"):
+        return
+    for row in conn.execute(statement("loaded_files", schema)):
+        place, tables = row["location"], ", ".join(row["tables"])
+        files = f"files of {counted(row['batches'], 'loaded batch', 'loaded batches')} ({row['bytes'] / 1e6:.1f} MB)"
+        detail = (
+            f"{place}: {files} of {tables} wait to be removed, for {approximate_duration(row['seconds'])}"
+        )
+        if row["seconds"] < A_DAY:
+            yield ok(WAITING, detail)
+            continue
+        fix = "pgsnow run removes them. If no configuration uses this place any more, remove them by hand, and delete"
+        yield warning(WAITING, detail, f"{fix} the rows of sync_loaded_files with this location.")
+
+
+def _has_table(conn: LedgerConnection, schema: str, name: str) -> bool:
+    table = sql.Identifier(schema, name)
+    found = conn.execute("select to_regclass(%s) as there", [table.as_string(conn)]).fetchone()
+    return found is not None and found["there"] is not None
+
+
 def _unverified(conn: LedgerConnection, schema: str) -> Iterator[CheckResult]:
     """A warning for each table whose source lost rows that the target may still hold."""
     ledger = sql.Identifier(schema, "sync_watermarks")
-    found = conn.execute("select to_regclass(%s) as there", [ledger.as_string(conn)]).fetchone()
-    if found is None or found["there"] is None:
+    if not _has_table(conn, schema, "sync_watermarks"):
         return
     # as JSON, because an older ledger does not have the column
     doubts = sql.SQL("select source_table, to_jsonb(w) ->> 'unverified' as why from {} w order by 1")

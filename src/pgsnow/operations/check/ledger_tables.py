@@ -39,12 +39,14 @@ NEEDED = {
     "sync_ticks": (*_ROWS, "DELETE"),
     "sync_checks": _ROWS,
     "sync_heartbeats": _ROWS,
+    "sync_loaded_files": (*_ROWS, "DELETE"),
     "sync_alerts": (*_ROWS, "DELETE"),
     "sync_alert_messages": (*_ROWS, "DELETE"),
     "sync_horizon": _ROWS,
     "sync_backfills": (*_ROWS, "DELETE"),
     "sync_chunks": _ROWS,
     "sync_warehouses": _ROWS,
+    "sync_budget": (*_ROWS, "DELETE"),
 }
 """A table → the privileges that the statements of a run use. (Rows of sync_chunks are deleted by its foreign key, with
 the rights of the table's owner.)"""

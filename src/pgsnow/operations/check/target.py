@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
+from pgsnow.model.config.cost import CostConfig
 from pgsnow.model.errors import AccessDenied, PgsnowError, TableError, TargetMissing
 from pgsnow.model.evolution.drift import Drift
 from pgsnow.model.plan import TablePlan
@@ -19,43 +20,84 @@ from pgsnow.snowflake.schema.storage import storage_warnings
 from pgsnow.snowflake.schema.target_table import schemas_of
 from pgsnow.snowflake.session import Session
 
+NO_FACTS = CostConfig()
 
-def check_account(session: Session, settings: SnowflakeSettings) -> Iterator[CheckResult]:
-    """Check the warehouse and the database, after a login that worked."""
+
+def check_account(
+    session: Session, settings: SnowflakeSettings, cost: CostConfig = NO_FACTS
+) -> Iterator[CheckResult]:
+    """Check the warehouse and the database, after a login that worked. cost: what the table list says about the
+    warehouse."""
     yield ok("snowflake", settings.display)
     for found in settings.warnings:
         yield warning("snowflake login", found, "See `pgsnow explain going-live#2-snowflake`.")
     if settings.warehouse:
-        yield _warehouse(session, fold_target(settings.warehouse))
+        yield _warehouse(session, fold_target(settings.warehouse), cost)
     yield _database(session, fold_target(settings.database))
 
 
-def _warehouse(session: Session, name: str) -> CheckResult:
+def _warehouse(session: Session, name: str, cost: CostConfig) -> CheckResult:
     try:
         use_warehouse(session, name)
     except (TableError, AccessDenied) as error:
         role = role_of(session)
         fix = f"Correct SNOWFLAKE_WAREHOUSE, or: GRANT USAGE ON WAREHOUSE {quote(name)} TO ROLE {role};"
         return failed("snowflake warehouse", str(error), fix)
-    return _resumes(session, name) or ok("snowflake warehouse", name)
+    facts = _shown(session, name)
+    return _resumes(name, facts) or _billed(name, facts, cost) or ok("snowflake warehouse", name)
 
 
-def _resumes(session: Session, name: str) -> CheckResult | None:
-    """The problem of a warehouse without AUTO_RESUME, which executes nothing while it is suspended; None: no problem is
-    known. Does not start it."""
+def _shown(session: Session, name: str) -> Mapping[str, str]:
+    """A warehouse as SHOW WAREHOUSES describes it, by column; nothing if that is not known. Does not start it."""
     try:
         shown = session.execute(f"SHOW WAREHOUSES LIKE {text(name)}")
     except PgsnowError:
+        return {}
+    for row in shown.rows:
+        facts = {
+            column: "" if value is None else str(value)
+            for column, value in zip(shown.columns, row, strict=True)
+        }
+        if facts.get("name") == name:
+            return facts
+    return {}
+
+
+def _resumes(name: str, facts: Mapping[str, str]) -> CheckResult | None:
+    """The problem of a warehouse without AUTO_RESUME, which executes nothing while it is suspended; None: no problem is
+    known."""
+    if facts.get("auto_resume", "").lower() != "false":
         return None
-    for found, state, resumes in zip(
-        shown.column("name"), shown.column("state"), shown.column("auto_resume"), strict=False
-    ):
-        if found == name and str(resumes).lower() == "false":
-            fix = f"ALTER WAREHOUSE {quote(name)} SET AUTO_RESUME = TRUE;"
-            if str(state).upper() in ("STARTED", "RESUMING"):
-                return warning("snowflake warehouse", f"{name} is not resumed once it is suspended", fix)
-            return failed("snowflake warehouse", f"{name} is suspended, and is not resumed", fix)
-    return None
+    fix = f"ALTER WAREHOUSE {quote(name)} SET AUTO_RESUME = TRUE;"
+    if facts.get("state", "").upper() in ("STARTED", "RESUMING"):
+        return warning("snowflake warehouse", f"{name} is not resumed once it is suspended", fix)
+    return failed("snowflake warehouse", f"{name} is suspended, and is not resumed", fix)
+
+
+def _billed(name: str, facts: Mapping[str, str], cost: CostConfig) -> CheckResult | None:
+    """The problem of a warehouse that is never suspended, or is not the one that costs are estimated for; None: no
+    problem is known."""
+    if "auto_suspend" not in facts:
+        return None
+    if facts["auto_suspend"] in ("", "0"):
+        fix = f"ALTER WAREHOUSE {quote(name)} SET AUTO_SUSPEND = 30;"
+        return warning("snowflake warehouse", f"{name} never suspends itself, and is billed all day", fix)
+    found = {"auto_suspend_seconds": facts["auto_suspend"], "warehouse_size": facts.get("size", "").lower()}
+    assumed = {
+        "auto_suspend_seconds": str(cost.auto_suspend_seconds),
+        "warehouse_size": cost.warehouse_size.value,
+    }
+    differ = {key: value for key, value in found.items() if value and value != assumed[key]}
+    if not differ:
+        return None
+    said = ", ".join(f"{key} is {value}" for key, value in differ.items())
+    believed = ", ".join(assumed[key] for key in differ)
+    written = ", ".join(f"{key}: {value}" for key, value in differ.items())
+    return warning(
+        "snowflake warehouse",
+        f"{name}: {said}, and costs are estimated for {believed}",
+        f"In the table list: cost: {{{written}}} (pgsnow explain cost); or alter the warehouse.",
+    )
 
 
 def _database(session: Session, name: str) -> CheckResult:
@@ -88,6 +130,13 @@ def _rights_in(session: Session, target: TargetName, rights: Rights) -> CheckRes
         )
     there = target.schema in schemas_of(session, target.database)
     lack = rights.lacking_in(target, schema_there=there)
+    if lack is None and there and (lack := rights.lacks_formats(target)) is not None:
+        return warning(
+            name,
+            f"{rights.role} has not been granted CREATE FILE FORMAT on schema {place}: changed rows are loaded through"
+            " staging tables, which takes four more statements a load",
+            f"{lack.statement};",
+        )
     if lack is None:
         return ok(name, f"{rights.role} may create what it needs in {place}")
     missing = ", ".join(lack.privileges)

@@ -27,6 +27,7 @@ from pgsnow.postgres.incremental.horizon import take_horizon
 from pgsnow.snowflake.schema.storage import clustering_changes
 from pgsnow.snowflake.schema.target_table import target_state
 from pgsnow.snowflake.session import Session
+from pgsnow.snowflake.session_pool import SessionPool
 from pgsnow.sync.engine import holder
 from pgsnow.sync.load.claimed_table import ClaimedTable
 from pgsnow.sync.load.session import RunSession
@@ -54,12 +55,14 @@ def apply(config: SyncConfig, settings: Settings, names: Sequence[str]) -> SyncR
         stack.callback(source.close)
         ledger = Ledger(settings.ledger, config.ledger_schema)
         stack.callback(ledger.close)
+        sessions = SessionPool(settings.snowflake)
+        stack.callback(sessions.close)
         ledger.migrate()
         conn = stack.enter_context(source.connect())
         claims, refusals = ledger.leases.claim(chosen, run_id=run_id, holder=holder())
         stack.enter_context(Heartbeat(ledger.leases, claims))
         # Taken once: the check that no transaction is open fails while another thread's query runs.
-        work = _Application(config, settings, ledger, conn, take_horizon(conn)[0])
+        work = _Application(config, settings, ledger, sessions, conn, take_horizon(conn)[0])
         reports = [refused_report(work.progress(refusal.table, run_id), refusal) for refusal in refusals]
         with ThreadPoolExecutor(config.parallel_tables, thread_name_prefix="pgsnow-apply") as pool:
             reports += pool.map(work.table, claims)
@@ -84,12 +87,14 @@ class _Application:
         config: SyncConfig,
         settings: Settings,
         ledger: Ledger,
+        sessions: SessionPool,
         conn: psycopg.Connection,
         horizon: Horizon,
     ) -> None:
         self._config = config
         self._settings = settings
         self._ledger = ledger
+        self._sessions = sessions
         self._conn = conn
         self._horizon = horizon
 
@@ -123,12 +128,9 @@ class _Application:
         self._ledger.checkpoints.remember_places(claim, claim.places)
         table = ClaimedTable(self._ledger, claim)
         table.remember_target(None)
-        session = RunSession(settings, progress, threading.Event())
+        session = RunSession(self._sessions, progress, threading.Event())
         target = Target(drift.plan, table, session, progress, approved=True)
-        try:
-            target.evolve(drift)
-            target.make_fit(relaxed=drift.replace)
-            if drift.plan.clustered:
-                progress.events.extend(session.do(lambda session: cluster(session, drift.plan)))
-        finally:
-            session.close()
+        target.evolve(drift)
+        target.make_fit(relaxed=drift.replace)
+        if drift.plan.clustered:
+            progress.events.extend(session.do(lambda session: cluster(session, drift.plan)))

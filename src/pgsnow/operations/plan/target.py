@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pgsnow.ledger.checkpoints import Remembered
-from pgsnow.model.batch import LoadBatch, PartFile
+from pgsnow.model.batch import KeyBounds, LoadBatch, PartFile
 from pgsnow.model.config.options import Deletes
 from pgsnow.model.config.sync_config import LoadMethod, TableMode
 from pgsnow.model.duration import format_duration
@@ -22,16 +22,22 @@ from pgsnow.operations.plan.result import EVERYTHING, Action, Grant, GrantSide, 
 from pgsnow.operations.plan.source import Found
 from pgsnow.operations.preconditions import lacking, ready_to_load
 from pgsnow.snowflake.load.direct_copy import can_copy_directly, copy_steps
-from pgsnow.snowflake.load.merge import cleanup_steps, merge_steps
-from pgsnow.snowflake.load.replace import Content, append_steps, replace_steps, stage_steps
+from pgsnow.snowflake.load.merge import cleanup_steps, merge_at_once, merge_steps
+from pgsnow.snowflake.load.replace import (
+    Content,
+    append_steps,
+    replace_at_once,
+    replace_steps,
+    stage_steps,
+)
 from pgsnow.snowflake.privileges import Rights
 from pgsnow.snowflake.schema.required_ddl import RequiredDdl, TargetInspector
 from pgsnow.snowflake.schema.storage import storage_text, storage_warnings
-from pgsnow.snowflake.sql import direct_copy as copy_sql
 from pgsnow.snowflake.sql import statements as sql
 from pgsnow.snowflake.sql.soft_deletes import CLEARED, Gone
 from pgsnow.snowflake.stage.stage import Stage, Stages
 from pgsnow.snowflake.statement import Step
+from pgsnow.sync.load.target import reads_files
 from pgsnow.sync.pipeline.load_batches import batch_name
 
 SAMPLE_FENCE = 1_800_000_000_000_000
@@ -112,12 +118,7 @@ def _first_load(plan: TablePlan, stage: Stage) -> tuple[str, ...]:
     if plan.config.load is LoadMethod.INSERT or origin is None or not can_copy_directly(plan):
         return ()
     copy = copy_steps(plan, plan.target, batch, stage=stage, origin=origin, audited=content.audited)
-    return (
-        copy_sql.any_row(plan.target, not_after=None),
-        *_texts(copy),
-        copy_sql.any_twice(plan.target, plan.key),
-        *_texts(cleanup_steps(plan.target, batch.batch, (stage,), table=False)),
-    )
+    return (*_texts(copy), sql.count(plan.target), *_removal(plan, batch, stage))
 
 
 def _kept_marks(plan: TablePlan, required: RequiredDdl, deletes: str) -> Iterator[str]:
@@ -141,19 +142,40 @@ def _tick(plan: TablePlan, stage: Stage, *, marks: bool) -> tuple[str, ...]:
     method = "insert" if plan.config.load is LoadMethod.INSERT else "stage"
     content, batch = _sample(plan)
     cleanup = _texts(cleanup_steps(plan.target, batch.batch, (stage,)))
+    origin = stage.origin(plan.target, batch.batch)
+    by_files = method == "stage" and origin is not None and reads_files(plan)
+    if plan.whole and by_files and content.gone is Gone.DELETED and not content.hashed:
+        put = stage.put(plan.target, batch.batch, [part.path for part in batch.parts])
+        replacing = replace_at_once(content, [batch], [origin or ""])
+        return (*_texts(put), *_texts(replacing), *_removal(plan, batch, stage))
     if plan.whole:
         staged = _texts(stage_steps(content, batch, method=method, stage=stage))
         return (*staged, *_put_in_place(content), *cleanup)
     audited = (*content.audited, *((CLEARED,) if marks else ()))
+    within = f"-- within {format_duration(plan.config.load_every)}, once for all that was staged:"
+    if by_files:
+        merge = merge_at_once(
+            plan.target, plan.output, plan.key, batch, origin=origin, audited=audited, stage=stage
+        )
+        uploaded, merged = _texts(merge)
+        later = (within,) if plan.config.load_every else ()
+        return (uploaded, *later, merged, *_removal(plan, batch, stage))
     merge = merge_steps(
         plan.target, plan.output, plan.key, batch, method=method, audited=audited, stage=stage
     )
     statements = _texts(merge)
     if not plan.config.load_every:
         return (*statements, *cleanup)
-    created, put, *rest = statements
-    later = f"-- within {format_duration(plan.config.load_every)}, once for all that was staged:"
-    return (put, later, created, *rest, *cleanup)
+    created, uploaded, *rest = statements
+    return (uploaded, within, created, *rest, *cleanup)
+
+
+def _removal(plan: TablePlan, batch: LoadBatch, stage: Stage) -> tuple[str, ...]:
+    """The statement that removes the batch's files, which wait for those of other batches."""
+    return (
+        "-- after ten minutes, once for all tables of the schema:",
+        str(stage.remove(plan.target, batch.batch).text),
+    )
 
 
 def _put_in_place(content: Content) -> tuple[str, ...]:
@@ -168,9 +190,20 @@ def _put_in_place(content: Content) -> tuple[str, ...]:
 def _sample(plan: TablePlan) -> tuple[Content, LoadBatch]:
     """A sample load batch with one part file, and its content."""
     name = batch_name(plan, SAMPLE_FENCE, 0)
-    batch = LoadBatch(name, SAMPLE_FENCE, (PartFile(SAMPLE_PART, rows=1, size=1),))
+    part = PartFile(SAMPLE_PART, rows=1, size=1)
+    batch = LoadBatch(name, SAMPLE_FENCE, (part,), bounds=_sample_bounds(plan))
     gone = Gone.MARKED if plan.marks_deleted and plan.target_key else Gone.DELETED
     return Content(plan, name, SAMPLE_FENCE, SAMPLE_RUN, gone), batch
+
+
+def _sample_bounds(plan: TablePlan) -> KeyBounds | None:
+    """Bounds of the sample batch, where those of every batch are used: not of texts, of which only ordered ids are."""
+    [kind] = [f.type.snowflake for f in plan.output if f.target == plan.bounded] or [""]
+    samples = {"NUMBER": (1, 1000), "DATE": (20_000, 20_001), "TIMESTAMP": (1_728 * 10**12, 1_729 * 10**12)}
+    for begins, sample in samples.items():
+        if plan.bounded is not None and kind.startswith(begins):
+            return KeyBounds(plan.bounded, *sample)
+    return None
 
 
 def _texts(steps: Iterable[Step]) -> tuple[str, ...]:

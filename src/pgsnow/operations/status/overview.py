@@ -14,6 +14,7 @@ from pgsnow.ledger.ledger import Ledger
 from pgsnow.ledger.requests.requests import Request
 from pgsnow.ledger.rows import WatermarkRow
 from pgsnow.model.config.sync_config import SyncConfig
+from pgsnow.operations.status.budget import BudgetState, budget_of
 from pgsnow.operations.status.overview_table import OverviewTable, RowCounts, table_line
 from pgsnow.operations.status.table_state import HealthState
 from pgsnow.operations.status.table_status import table_statuses
@@ -40,7 +41,7 @@ class Overview:
     needed. worst_lag_seconds, worst_lag_table: of the tables that are neither paused nor disabled; None if no lag is
     known. last_tick: when a worker last began a tick. next_tick: when the next one is expected; None: unknown, or
     overdue. interval_seconds: between two ticks. day_rows: rows of 24 hours, all tables together. counts: tables by
-    state. tables: worst first. requests: actions that have not ended yet.
+    state. tables: worst first. requests: actions that have not ended yet. budget: today's; None: none is configured.
     """
 
     now: datetime
@@ -58,15 +59,18 @@ class Overview:
     counts: Mapping[HealthState, int]
     tables: tuple[OverviewTable, ...]
     requests: tuple[Request, ...] = ()
+    budget: BudgetState | None = None
 
 
 def overview_of(config: SyncConfig, ledger: Ledger, now: datetime) -> Overview:
     """The state of all configured tables, from the ledger alone; before the first run too, when it has no tables yet.
     Raises LedgerUnavailable, LedgerAccessDenied."""
     history = {row.source_table: row for row in unless_missing(ledger.history.overview, list[HistoryRow]())}
-    statuses = table_statuses(
-        config, config.tables, unless_missing(ledger.run_log.watermarks, list[WatermarkRow]()), now
+    rows, budget = (
+        unless_missing(ledger.run_log.watermarks, list[WatermarkRow]()),
+        budget_of(config, ledger, now),
     )
+    statuses = table_statuses(config, config.tables, rows, now, budget)
     lines = (table_line(config, one, history.get(one.config.name)) for one in statuses)
     tables = tuple(sorted(lines, key=lambda table: table.severity))
     last_tick = _last_tick(ledger, tables)
@@ -95,6 +99,7 @@ def overview_of(config: SyncConfig, ledger: Ledger, now: datetime) -> Overview:
         counts=Counter(table.state for table in tables),
         tables=tables,
         requests=tuple(unless_missing(ledger.requests.open, list[Request]())),
+        budget=budget,
     )
 
 

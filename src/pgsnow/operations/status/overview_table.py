@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pgsnow.ledger.errors import unless_missing
 from pgsnow.ledger.history.rows import RecentRun
 from pgsnow.model.comparison.certificate import Verification
 from pgsnow.model.sentences import first_line
+from pgsnow.operations.status.budget import slowed_record
 from pgsnow.operations.status.table_state import GRACE_SECONDS, PATIENCE, HealthState
 
 if TYPE_CHECKING:
@@ -122,7 +123,8 @@ class OverviewTable:
     `behind_after` seconds. mode: how changed rows are found, as configured. read_mode: how the last run found them.
     lag_seconds: None if unknown. rows_processed: of the last run, for a table without a history. day_rows: rows of 24
     hours. last_error: the first line of the error of a failed table. next_attempt: when scheduled runs try a failed
-    table again; None: at the next tick. verified_at: end of the newest comparison with the source. strip: the last
+    table again; None: at the next tick. verified_at: end of the newest comparison with the source. slowed: how
+    the budget slows its loads (slowed_record); None: it does not. strip: the last
     runs, at most 20, oldest first; only `with_strips` sets it, because a page shows those of few tables. history: as
     the ledger has it.
     """
@@ -151,6 +153,7 @@ class OverviewTable:
     pause: Pause | None
     backfill: BackfillProgress | None
     verified_at: datetime | None = None
+    slowed: Mapping[str, Any] | None = None
     strip: tuple[StripRun, ...] = ()
     history: HistoryRow | None = field(default=None, repr=False)
 
@@ -209,6 +212,7 @@ def table_line(config: SyncConfig, status: TableStatus, history: HistoryRow | No
         pause=Pause(row.paused_by, row.paused_at, row.paused_reason) if row and row.paused else None,
         backfill=backfill_of(status),
         verified_at=datetime.fromisoformat(newest.ended_at) if newest else None,
+        slowed=slowed_record(status.pace),
         history=history,
     )
 
@@ -245,7 +249,10 @@ def _behind_after(config: SyncConfig, status: TableStatus) -> float:
     """The lag, in seconds, above which a table is behind: what its schedule, its deferred loads and, where only an
     audit finds updates, its audits explain."""
     table = status.config
-    waits = PATIENCE * max(config.sync_interval_seconds, table.every) + table.load_every + GRACE_SECONDS
+    load_every = table.load_every
+    if status.pace is not None:
+        load_every = max(load_every, status.pace.accepted_wait(table.max_lag))
+    waits = PATIENCE * max(config.sync_interval_seconds, table.every) + load_every + GRACE_SECONDS
     return waits + (table.audit_every if status.lag.why else 0.0)
 
 

@@ -10,6 +10,7 @@ from pgsnow.ledger.ledger import Ledger
 from pgsnow.ledger.rows import WatermarkRow
 from pgsnow.model.config.sync_config import SyncConfig
 from pgsnow.model.report import SUCCESS, Status
+from pgsnow.operations.status.budget import budget_of
 from pgsnow.operations.status.table_state import HealthState
 from pgsnow.operations.status.table_status import TableStatus, table_statuses
 
@@ -30,7 +31,8 @@ def status_of(config: SyncConfig, ledger: Ledger, now: datetime) -> dict[str, An
 
     Raises LedgerUnavailable, LedgerAccessDenied.
     """
-    tables = table_statuses(config, config.tables, ledger.run_log.watermarks(), now)
+    budget = budget_of(config, ledger, now)
+    tables = table_statuses(config, config.tables, ledger.run_log.watermarks(), now, budget)
     ran = [table.row for table in tables if table.row is not None]
     logs = ledger.run_log.logs(limit=max(RUNS, len(tables)))
     return {

@@ -16,6 +16,7 @@ from pgsnow.ledger.requests.requests import Request
 from pgsnow.ledger.rows import RejectedCount
 from pgsnow.model.comparison.certificate import Certificate, Verification
 from pgsnow.model.config.sync_config import SyncConfig
+from pgsnow.operations.status.budget import budget_of
 from pgsnow.operations.status.columns import ColumnLine, column_lines
 from pgsnow.operations.status.overview_table import OverviewTable, table_line, with_strips
 from pgsnow.operations.status.run_detail import RunSummary, run_summary
@@ -76,7 +77,8 @@ def _recorded(
     config: SyncConfig, table: TableConfig, ledger: Ledger, now: datetime, span: Span
 ) -> TableDetail:
     """The table as the ledger has it."""
-    [status] = table_statuses(config, [table], ledger.run_log.watermarks(table.name), now)
+    rows, budget = ledger.run_log.watermarks(table.name), budget_of(config, ledger, now)
+    [status] = table_statuses(config, [table], rows, now, budget)
     history = next(iter(ledger.history.overview(table.name)), None)
     [line] = with_strips(ledger, [table_line(config, status, history)])
     remembered = ledger.checkpoints.remembered(table.name).get(table.name)

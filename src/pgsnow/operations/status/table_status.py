@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 from pgsnow.model.comparison.certificate import Verification
 from pgsnow.model.config.options import Deletes, OnDetach
 from pgsnow.model.config.table_config import WHOLE_MODES
+from pgsnow.operations.status.budget import BudgetState, slowed_record
 from pgsnow.operations.status.lag import Lag, lag_of
 from pgsnow.operations.status.table_state import HealthState, TableHealth, health_of
 
 if TYPE_CHECKING:
     from pgsnow.ledger.rows import WatermarkRow
+    from pgsnow.model.budget.demand import Pace
     from pgsnow.model.config.sync_config import SyncConfig, TableConfig
 
 
@@ -26,12 +28,15 @@ class TableStatus:
     row: WatermarkRow | None
     health: TableHealth
     lag: Lag
+    pace: Pace | None = None
+    """How the budget slows it; None: it does not."""
 
     @property
     def why(self) -> str:
         """The reason for the state, and for a lag that is larger than the time since the last tick."""
         shown = self.lag.why if self.health.state in (HealthState.IDLE, HealthState.SYNCED) else ""
-        return "; ".join(text for text in (self.health.why, shown, self._pending) if text)
+        slowed = self.pace.text if self.pace else ""
+        return "; ".join(text for text in (self.health.why, shown, slowed, self._pending) if text)
 
     @property
     def deletes_pending_since(self) -> datetime | None:
@@ -67,6 +72,7 @@ class TableStatus:
             "read_lag_seconds": lag.read_seconds,
             "staged_rows": row.staged_rows if row else 0,
             "staged_bytes": row.staged_bytes if row else 0,
+            "slowed": slowed_record(self.pace),
             "last_run": row and row.last_run,
             "last_success": row and row.last_success,
             "last_status": row and row.last_status,
@@ -91,9 +97,13 @@ class TableStatus:
 
 
 def table_statuses(
-    config: SyncConfig, tables: Sequence[TableConfig], rows: Sequence[WatermarkRow], now: datetime
+    config: SyncConfig,
+    tables: Sequence[TableConfig],
+    rows: Sequence[WatermarkRow],
+    now: datetime,
+    budget: BudgetState | None = None,
 ) -> list[TableStatus]:
-    """One status for each of `tables`, in their order. rows: all rows of the ledger."""
+    """One status for each of `tables`, in their order. rows: all rows of the ledger. budget: of budget_of."""
     by_name = {row.source_table: row for row in rows}
     interval = config.sync_interval_seconds
     return [
@@ -102,6 +112,7 @@ def table_statuses(
             row,
             health_of(row, interval=max(interval, table.every), now=now, enabled=table.enabled),
             lag_of(table, row),
+            budget.paces.get(table.name) if budget else None,
         )
         for table in tables
         for row in [by_name.get(table.name)]

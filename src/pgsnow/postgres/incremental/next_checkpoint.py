@@ -82,6 +82,7 @@ def next_checkpoint(
         last_watermark=last_watermark or (past.last_watermark if past else None),
         reread=still_open(reread, mark.first_unseen) if reread else frozenset(),
         position=replace(horizon.position, lsn=point.lsn) if horizon.position else None,
+        updates=None if past is None else past.updates,
     )
 
 

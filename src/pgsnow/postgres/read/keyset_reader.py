@@ -44,6 +44,8 @@ class KeysetReader:
 
     resumable = True
     """`checkpoint()` may be called, and saved, after each page."""
+    reads_once = False
+    """As in SnapshotReader."""
     full_read: str | None = field(default=None, init=False)
     """Why everything is read; None: only what changed."""
 

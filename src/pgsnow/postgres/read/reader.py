@@ -25,6 +25,8 @@ from pgsnow.postgres.convert.oversize_split import ANY_LEFT_OUT, can_split, fitt
 from pgsnow.postgres.incremental.content_hash import ROW_HASHES, row_hashes
 from pgsnow.postgres.incremental.next_checkpoint import next_checkpoint
 from pgsnow.postgres.incremental.strategy import CONTENT_CHANGED, choose_strategy, mode_of, seen_xid
+from pgsnow.postgres.incremental.updates import count_updates
+from pgsnow.postgres.incremental.window import EPOCH
 from pgsnow.postgres.read.keyset_reader import KeysetReader
 from pgsnow.postgres.read.last_watermark import LastWatermark, extra_column, watermark_index
 from pgsnow.postgres.read.snapshot import Snapshot, open_snapshot
@@ -136,6 +138,28 @@ class SnapshotReader:
             self._pages.close()
             self._snapshot.connection.spoiled |= not self._exhausted
         self._open.__exit__(kind, error, trace)
+
+    @property
+    def mode(self) -> ReadMode:
+        """The mode of the read, once entered."""
+        return self._strategy.mode
+
+    def count_updates(self) -> int:
+        """The number of updates that the server has counted on the table. Before the first page."""
+        [(count,)] = self._snapshot.fetch(count_updates(self.plan))
+        return int(str(count))
+
+    @property
+    def reads_once(self) -> bool:
+        """True if no row version that the read before has read is read again. (A server with more than 2^32 xids shows
+        frozen rows under xids of today; a forgotten one of too many seen xids is read again.)"""
+        window, before = self._window, self.before
+        if window is None or before is None or self.whole_leaves or not self.plan.has_xmin:
+            return False
+        exact = (window.since, window.seen, window.again, window.always_from) == (
+            before.x, before.seen, frozenset(), None,
+        )  # fmt: skip
+        return exact and len(before.seen) < MAX_SEEN and self._snapshot.xmax < EPOCH
 
     def pages(self) -> Generator[Page]:
         """The rows, once: at most `batch_size` a page where a function is given them; columns named and typed as

@@ -16,7 +16,7 @@ from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.sql import statements as sql
 from pgsnow.snowflake.sql.deletes import HARD, RowRemoval, older
 from pgsnow.snowflake.stage.stage import INTERNAL, Stage
-from pgsnow.snowflake.statement import number_in
+from pgsnow.snowflake.statement import SqlStatement, Step, number_in
 
 
 def prune(session: Session, target: TargetName, fence: int, removal: RowRemoval = HARD) -> int:
@@ -69,6 +69,15 @@ def list_orphans(
     Only meaningful while nothing is being loaded."""
     folders = [folder for stage in stages for folder in stage.batches(session, target)]
     return (*_staging_tables(session, target), *folders)
+
+
+def removal_steps(
+    target: TargetName, tables: Sequence[str], folders: Sequence[str], stages: Sequence[Stage]
+) -> tuple[Step, ...]:
+    """Drop the staging tables of the batches in `tables`, and remove the files of those in `folders`: one statement for
+    each stage. Idempotent: missing objects are ignored, even if the whole schema is missing."""
+    drops = [SqlStatement(sql.drop_staging(target, batch), missing_ok=True) for batch in tables]
+    return (*drops, *(stage.remove(target, *folders) for stage in stages if folders))
 
 
 def _staging_tables(session: Session, target: TargetName) -> list[str]:

@@ -1,4 +1,4 @@
-"""The steps that load staged batches: copied into one staging table, counted, merged with one MERGE.
+"""The steps that load staged batches: merged with one MERGE, straight from their files or through a staging table.
 
 Only these steps need a warehouse: "for queries, as well as all DML operations, including loading data into tables"
 (Snowflake docs, "Virtual warehouses", https://docs.snowflake.com/en/user-guide/warehouses), so COPY INTO, MERGE and
@@ -10,11 +10,35 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pgsnow.model.batch import bounds_of_all
 from pgsnow.model.deferred_batch import StagedBatch
 from pgsnow.model.errors import StagedRowsLost
 from pgsnow.snowflake.sql import statements as sql
+from pgsnow.snowflake.sql.staged import guarded, staged_source, unless_later
 from pgsnow.snowflake.stage.stage import Stage
-from pgsnow.snowflake.statement import COPY, MERGE, RowsLoaded, SqlStatement, Step
+from pgsnow.snowflake.statement import COPY, MERGE, GuardedStatement, RowsLoaded, SqlStatement, Step
+
+
+def deferred_at_once(
+    batches: Sequence[tuple[StagedBatch, str]],
+    audited: Sequence[sql.Filled],
+    *,
+    target_rows: int | None,
+    not_after: int,
+) -> tuple[Step, ...]:
+    """As `deferred_steps`, with one MERGE that reads the files of all these batches, given with their folders as
+    `Stage.origin` names them. target_rows: the number of rows that the target must have; None: any. not_after: the
+    highest fence that it may have. Before any change, it raises StagedRowsLost if not all rows are read,
+    TargetRowsChanged, and TargetQueryFailed with `later_fence`."""
+    layout, rows = batches[0][0].layout, sum(batch.rows for batch, _ in batches)
+    origins = [origin for _, origin in batches]
+    source = staged_source(layout.target, layout.columns, origins, counted=target_rows is not None)
+    fence = guarded(str(max(batch.fence for batch, _ in batches)), rows, target_rows)
+    fence = unless_later(layout.target, not_after, fence)
+    bounds = bounds_of_all(batch.bounds for batch, _ in batches)
+    text = sql.merge_from(layout.target, source, layout.columns, layout.key, fence, audited, bounds)
+    message = f"{layout.target}: {len(batches)} batches were staged with {rows} rows, Snowflake found"
+    return (GuardedStatement(text, RowsLoaded(rows, message, StagedRowsLost), MERGE),)
 
 
 def deferred_steps(
@@ -32,7 +56,8 @@ def deferred_steps(
         SqlStatement(stage.copy(layout.target, batch.batch, into), COPY, _all_rows(batch))
         for batch, stage in batches
     ]
-    merge = sql.merge(layout.target, into, layout.columns, layout.key, fence, audited)
+    bounds = bounds_of_all(batch.bounds for batch, _ in batches)
+    merge = sql.merge(layout.target, into, layout.columns, layout.key, fence, audited, bounds=bounds)
     return (
         SqlStatement(sql.create_staging(layout.target, into, layout.columns)),
         *copies,

@@ -1,5 +1,5 @@
-"""The steps that merge one load batch into its target (staged by files or by bound inserts, counted, merged), and
-those that clean up after a batch."""
+"""The steps that merge one load batch into its target: straight from its files or from bound values with one
+statement, or through a staging table; and those that clean up after a batch."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from pgsnow.model.batch import LoadBatch
 from pgsnow.model.metadata_columns import HASH_COLUMN, ORDER_COLUMN
 from pgsnow.model.table import TargetName
 from pgsnow.model.types.mapping import Field
-from pgsnow.snowflake.load.bind_values import BoundInsert
+from pgsnow.snowflake.load.bind_values import BoundInsert, bind_batches
 from pgsnow.snowflake.sql import statements as sql
+from pgsnow.snowflake.sql.staged import bound_source, guarded, staged_source
 from pgsnow.snowflake.stage.stage import INTERNAL, Stage
-from pgsnow.snowflake.statement import COPY, MERGE, RowsLoaded, SqlStatement, Step
+from pgsnow.snowflake.statement import COPY, MERGE, GuardedStatement, RowsLoaded, SqlStatement, Step
 
 Method = Literal["stage", "insert"]
 INSERT_ROWS = 4
@@ -25,6 +26,38 @@ INSERT_BYTES = 1 << 20
 def choose_method(rows: int, size: int) -> Method:
     """The method for loading `rows` rows in part files of `size` bytes, for `load: auto`."""
     return "insert" if rows <= INSERT_ROWS and size <= INSERT_BYTES else "stage"
+
+
+def merge_at_once(
+    target: TargetName,
+    output: Sequence[Field],
+    key: Sequence[Field],
+    batch: LoadBatch,
+    *,
+    origin: str | None,
+    audited: Sequence[sql.Filled] = (),
+    stage: Stage = INTERNAL,
+    parts: Sequence[Path] | None = None,
+    target_rows: int | None = None,
+) -> tuple[Step, ...]:
+    """Merge the batch with one statement, without a staging table: from its files, which are uploaded first, or, if
+    there is no origin, from bound values, for a few rows.
+
+    origin: the batch's folder as `Stage.origin` names it. parts: as in `merge_steps`. target_rows: the number of rows
+    that the target must have; None: any. Idempotent, but for `target_rows`. Before any change, it raises LoadMismatch
+    if not all rows are read, and TargetRowsChanged.
+    """
+    paths, counted = [part.path for part in batch.parts], target_rows is not None
+    if origin is None:
+        rows = [row for path in paths for piece in bind_batches(path) for row in piece]
+        uploads, binds = tuple[Step, ...](), [bind for row in rows for bind in row]
+        source = bound_source(target, output, len(rows), counted=counted)
+    else:
+        uploads, binds = stage.put(target, batch.batch, paths if parts is None else parts), None
+        source = staged_source(target, output, [origin], counted=counted)
+    fence = guarded(str(batch.fence), batch.rows, target_rows)
+    text = sql.merge_from(target, source, output, key, fence, audited, batch.bounds)
+    return (*uploads, GuardedStatement(text, _all_rows(target, batch), MERGE, binds))
 
 
 def merge_steps(
@@ -50,7 +83,10 @@ def merge_steps(
     return (
         SqlStatement(sql.create_staging(target, batch.batch, output)),
         *fill_steps(target, output, batch, batch.batch, method=method, stage=stage, parts=parts),
-        SqlStatement(sql.merge(target, batch.batch, output, key, batch.fence, audited, into), MERGE),
+        SqlStatement(
+            sql.merge(target, batch.batch, output, key, batch.fence, audited, into, batch.bounds),
+            MERGE,
+        ),
     )
 
 

@@ -15,8 +15,9 @@ from pgsnow.snowflake.schema.target_table import TargetColumn
 from pgsnow.snowflake.sql import replace as replace_sql
 from pgsnow.snowflake.sql import statements as sql
 from pgsnow.snowflake.sql.soft_deletes import CLEARED, Gone
+from pgsnow.snowflake.sql.staged import guarded, staged_source
 from pgsnow.snowflake.stage.stage import INTERNAL, Stage
-from pgsnow.snowflake.statement import MERGE, REPLACE, RowsLoaded, SqlStatement, Step
+from pgsnow.snowflake.statement import MERGE, REPLACE, GuardedStatement, RowsLoaded, SqlStatement, Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,25 @@ def replace_steps(content: Content, foreign: Sequence[str], rows: int | None = N
         message = f"{plan.target}: {rows} rows were staged; rows in the table:"
         proof = RowsLoaded(rows, message, column="number of rows inserted")
     return (SqlStatement(text, REPLACE, proof),)
+
+
+def replace_at_once(
+    content: Content, batches: Sequence[LoadBatch], origins: Sequence[str]
+) -> tuple[Step, ...]:
+    """Replace the target's content with the rows of these batches, straight from their files, in one step. Idempotent.
+
+    origins: their folders, as `Stage.origin` names them. Rows that the source no longer has are deleted, whatever
+    `content.gone` says. Before any change, it raises LoadMismatch if not all rows are read, and TargetQueryFailed with
+    `later_fence` if the target has rows of a later run.
+    """
+    plan, rows = content.plan, sum(batch.rows for batch in batches)
+    source = staged_source(plan.target, plan.output, origins, hashed=content.hashed)
+    guard = guarded(str(content.fence), rows)
+    text = replace_sql.overwrite_from(
+        plan.target, source, plan.output, plan.target_key, content.filled, content.fence, guard
+    )
+    message = f"{plan.target}: {rows} rows were staged, Snowflake read"
+    return (GuardedStatement(text, RowsLoaded(rows, message), REPLACE),)
 
 
 def append_steps(content: Content, rows: int) -> tuple[Step, ...]:

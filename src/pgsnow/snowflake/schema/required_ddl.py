@@ -26,6 +26,7 @@ from pgsnow.snowflake.schema.target_table import (
 )
 from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.sql import statements as sql
+from pgsnow.snowflake.sql.staged import create_file_format
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ class RequiredDdl:
 @dataclass(slots=True)
 class TargetInspector:
     """Inspects many targets. Shared objects (a schema, its stage) are looked up once, and are created by the
-    statements of the first target that needs them."""
+    statements of the first target that needs them. A file format that alone is missing is not: loads do without it."""
 
     session: Session
     owners: Owners | None = None
@@ -144,6 +145,7 @@ class TargetInspector:
         self._stages.add(where)
         if not self.has_stage(target):
             yield sql.create_stage(target)
+            yield create_file_format(target)
 
 
 def require_approval(table: str, statements: Sequence[str]) -> None:

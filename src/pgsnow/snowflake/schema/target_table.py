@@ -10,7 +10,7 @@ from pgsnow.model.errors import TargetConflict, TargetMissing
 from pgsnow.model.metadata_columns import FENCE, HASH_COLUMN, IDENTITY, MetadataColumn
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.table import TargetName, TargetState
-from pgsnow.model.types.mapping import Field
+from pgsnow.model.types.mapping import BINARY_LIMIT, TEXT_LIMIT, Field
 from pgsnow.model.types.snowflake_types import ColumnType, can_take, is_wider
 from pgsnow.snowflake.names import quote
 from pgsnow.snowflake.session import Session
@@ -80,6 +80,12 @@ class Shape:
             self.target, self.output, self.key, self.own, self.comment,
             transient=self.transient, clustered=self.clustered,
         )  # fmt: skip
+
+    @property
+    def new_columns(self) -> dict[str, str]:
+        """The columns of a target that `create_table` has just made, name → type as DESCRIBE TABLE shows it."""
+        lengths = {"VARCHAR": f"VARCHAR({TEXT_LIMIT})", "BINARY": f"BINARY({BINARY_LIMIT})"}
+        return {name: lengths.get(kind, kind) for name, kind in self.columns(()).items()}
 
     def suffices(self, columns: Mapping[str, str]) -> bool:
         """True if a target with these columns, name → type, needs no statement."""
@@ -169,16 +175,30 @@ def describe(session: Session, target: TargetName) -> list[TargetColumn] | None:
 def target_state(session: Session, target: TargetName) -> TargetState | None:
     """The target as it is now; None: there is no such table (a view is none), or the role has no privilege on it. Needs
     no warehouse."""
+    return _shown(session, sql.show_table(target)).get(target.table)
+
+
+def states_in(session: Session, target: TargetName) -> dict[str, TargetState]:
+    """The tables of the target's schema that the role can see, by name; 10,000 at most. Needs no warehouse."""
+    return _shown(session, sql.show_tables(target))
+
+
+def _shown(session: Session, statement: str) -> dict[str, TargetState]:
     try:
-        shown = session.execute(sql.show_table(target))
+        shown = session.execute(statement)
     except TargetMissing:  # the schema
-        return None
-    names = ("name", "created_on", "rows", "comment", "kind", "owner", "cluster_by")
-    for name, created_on, rows, comment, kind, owner, key in zip(*map(shown.column, names), strict=True):
-        if name == target.table:
-            created, count = created_on.astimezone(UTC).isoformat(), None if rows is None else int(rows)
-            return TargetState(created, count, comment or "", kind, owner or "", key or "")
-    return None
+        return {}
+    names = ("name", "created_on", "rows", "comment", "kind", "owner")
+    return {
+        name: TargetState(
+            created_on.astimezone(UTC).isoformat(),
+            None if rows is None else int(rows),
+            comment or "",
+            kind,
+            owner or "",
+        )
+        for name, created_on, rows, comment, kind, owner in zip(*map(shown.column, names), strict=True)
+    }
 
 
 def refuse_other_kinds(session: Session, target: TargetName) -> None:

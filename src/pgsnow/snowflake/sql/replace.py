@@ -13,6 +13,7 @@ from pgsnow.model.table import TargetName
 from pgsnow.model.types.mapping import Field
 from pgsnow.snowflake.names import qualified, quote, staging_table
 from pgsnow.snowflake.sql.soft_deletes import Gone, carried_over
+from pgsnow.snowflake.sql.staged import unless_later
 from pgsnow.snowflake.sql.statements import Filled, staged_values
 
 
@@ -51,6 +52,38 @@ def overwrite(
         f"FROM {qualified(staging_table(target, batch))} AS r WHERE NOT {later}{one_a_key} "
         f"UNION ALL SELECT {', '.join(f't.{quote(name)}' for name, _ in values)} FROM {table} AS t WHERE {later}"
         f"{carried_over(gone, target, [name for name, _ in values], filled, key, found)}"
+    )
+
+
+def overwrite_from(
+    target: TargetName,
+    source: str,
+    output: Sequence[Field],
+    key: Sequence[Field],
+    filled: Sequence[Filled],
+    fence: int,
+    guard: str,
+) -> str:
+    """`overwrite` with the rows of part files, without a staging table; other columns than pgsnow's get their default.
+
+    It fails with error 100038 and changes nothing if a run with a higher fence has written to the target
+    (`later_fence` reads its message), or if the guard fails. source: text for FROM, with the rows as `r`. guard: the
+    fence, as an expression that fails unless all rows were read.
+    """
+    own = unless_later(target, fence, guard)
+    values = [
+        *staged_values(output),
+        *((name, own if name == FENCE_COLUMN else value) for name, value in filled),
+    ]
+    one_a_key = ""
+    if key:
+        keys = ", ".join(f"r.{quote(f.target)}" for f in key)
+        one_a_key = (
+            f" QUALIFY ROW_NUMBER() OVER (PARTITION BY {keys} ORDER BY r.{quote(ORDER_COLUMN)} DESC) = 1"
+        )
+    return (
+        f"INSERT OVERWRITE INTO {qualified(target)} ({', '.join(quote(name) for name, _ in values)}) "
+        f"SELECT {', '.join(f'{value} AS {quote(name)}' for name, value in values)} FROM {source}{one_a_key}"
     )
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from pgsnow.model.metadata_columns import HASH_COLUMN, ORDER_COLUMN
+from pgsnow.model.metadata_columns import FENCE_COLUMN, HASH_COLUMN, ORDER_COLUMN
 from pgsnow.model.table import TargetName
 from pgsnow.model.types.mapping import Field
 from pgsnow.snowflake.names import file_format_of, qualified, quote, text
@@ -22,6 +22,7 @@ from pgsnow.snowflake.sql.statements import FILE_FORMAT_OPTIONS, WHOLE
 TARGET_ROWS = quote("_PGSNOW_ROWS")
 READ = f"COUNT(r.{quote(ORDER_COLUMN)}) OVER ()"
 """All rows that were read: a window is computed before QUALIFY drops rows."""
+_LATER = re.compile(r"pgsnow found fence (\d+)")
 _FOUND = re.compile(r"pgsnow read (\d+) rows, target (\d+)")
 
 
@@ -85,3 +86,17 @@ def found_by_guard(message: str) -> tuple[int, int] | None:
     """(rows read, rows of the target) in the error of a guard; None: it is another error."""
     found = _FOUND.search(message)
     return (int(found[1]), int(found[2])) if found else None
+
+
+def unless_later(target: TargetName, fence: int, value: str) -> str:
+    """This value of each row, which can only be computed if no run with a higher fence than this has written to the
+    target. Else the statement fails with error 100038; `later_fence` reads its message. The largest value of a column
+    is metadata."""
+    newest = f"(SELECT MAX(t.{quote(FENCE_COLUMN)}) FROM {qualified(target)} AS t)"
+    return f"IFF({newest} > {fence}, TO_NUMBER('pgsnow found fence ' || {newest}), {value})"
+
+
+def later_fence(message: str) -> int | None:
+    """The fence of the later run in the error of `unless_later`; None: it is another error."""
+    found = _LATER.search(message)
+    return int(found[1]) if found else None

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from pgsnow.model.batch import KeyBounds
 from pgsnow.model.metadata_columns import (
     FENCE,
     FENCE_COLUMN,
@@ -21,6 +22,7 @@ from pgsnow.model.metadata_columns import (
 from pgsnow.model.table import TargetName
 from pgsnow.model.types.mapping import Field
 from pgsnow.snowflake.names import (
+    folder_of,
     qualified,
     quote,
     schema_of,
@@ -125,6 +127,11 @@ def show_table(target: TargetName) -> str:
     return f"SHOW TABLES LIKE {text(target.table.translate(_NO_WILDCARDS))} IN SCHEMA {schema_of(target)}"
 
 
+def show_tables(target: TargetName) -> str:
+    """Metadata of all tables of the target's schema."""
+    return f"SHOW TABLES IN SCHEMA {schema_of(target)}"
+
+
 def show_object(target: TargetName) -> str:
     """The kind of the target, also if it is no table. LIKE ignores case: check the name."""
     return f"SHOW OBJECTS LIKE {text(target.table.translate(_NO_WILDCARDS))} IN SCHEMA {schema_of(target)}"
@@ -191,14 +198,16 @@ def merge(
     fence: int,
     audited: Sequence[Filled] = (),
     into: TargetName | None = None,
+    bounds: KeyBounds | None = None,
 ) -> str:
-    """audited: further columns of the target, each with its value. into: the table to merge into, as SQL.
+    """audited: further columns of the target, each with its value. into: the table to merge into, as SQL. bounds: of
+    the keys of all rows.
 
     One row per key is merged: the one read last. A matched row is overwritten unless a run with a higher fence wrote
     it, so a stale worker's late MERGE changes nothing, and a row whose watermark decreased is still updated.
     """
     source = f"{qualified(staging_table(target, batch))} AS r"
-    return merge_from(into or target, source, output, key, str(fence), audited)
+    return merge_from(into or target, source, output, key, str(fence), audited, bounds)
 
 
 def merge_from(
@@ -208,15 +217,23 @@ def merge_from(
     key: Sequence[Field],
     fence: str,
     audited: Sequence[Filled] = (),
+    bounds: KeyBounds | None = None,
 ) -> str:
     """`merge` of the rows of any source. source: text for FROM, with the rows as `r`. fence: as SQL."""
     added = [(FENCE_COLUMN, fence), *audited]
     names = [*(f.target for f in output), *(name for name, _ in added)]
-    keys = {f.target for f in key}
+    kinds = {f.target: f.type.snowflake for f in key}
     selected = ", ".join(f"{value} AS {quote(name)}" for name, value in [*staged_values(output), *added])
     partition = ", ".join(f"r.{quote(f.target)}" for f in key)
     matching = " AND ".join(f"t.{quote(f.target)} = s.{quote(f.target)}" for f in key)
-    updates = ", ".join(f"t.{quote(name)} = s.{quote(name)}" for name in names if name not in keys)
+    if bounds is not None and isinstance(bounds.low, int) and kinds.get(bounds.column) == WHOLE:
+        matching += f" AND t.{quote(bounds.column)} BETWEEN {bounds.low} AND {bounds.high}"
+    elif bounds is not None:
+        from pgsnow.snowflake.sql.bounds import within  # most keys are integers
+
+        condition = within(bounds, kinds)
+        matching += f" AND {condition}" if condition else ""
+    updates = ", ".join(f"t.{quote(name)} = s.{quote(name)}" for name in names if name not in kinds)
     old, new = f"t.{quote(FENCE_COLUMN)}", f"s.{quote(FENCE_COLUMN)}"
     return (
         f"MERGE INTO {qualified(into)} AS t USING ("
@@ -253,6 +270,13 @@ def is_above(column: str, value: str) -> str:
 
 def remove_batch(target: TargetName, batch: str) -> str:
     return f"REMOVE {stage_path(target, batch)}"
+
+
+def remove_batches(stage: str, batches: Iterable[str]) -> str:
+    """Remove the files of all these batches from a stage (qualified and quoted). The pattern is compared with the whole
+    path of a file, with or without the stage's name before it (Snowflake docs, "REMOVE")."""
+    folders = "|".join(folder_of(batch).rstrip("/").replace(".", "[.]") for batch in batches)
+    return f"REMOVE @{stage}/ PATTERN={text(f'(.*/)?({folders})/.*')}"
 
 
 def list_staged(target: TargetName) -> str:

@@ -40,17 +40,18 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """Removal of all objects in a folder of a bucket."""
+    """Removal of all objects in these folders of a bucket."""
 
     bucket: Bucket
-    folder: str
+    folders: tuple[str, ...]
     text: str
     phase: str = ""
     proof: None = None
 
     def send(self, session: Session | None = None) -> Sequence[Result]:
         """Raises what Bucket.clear raises."""
-        self.bucket.clear(self.folder)
+        for folder in self.folders:
+            self.bucket.clear(folder)
         return ()
 
 
@@ -61,6 +62,7 @@ class S3Stage:
         """stage: the external stage for `settings.url`, if Snowflake reads through one."""
         self._settings = settings
         self._stage = stage
+        self.url = settings.url
         self.bucket = Bucket(settings)
 
     def put(self, target: TargetName, batch: str, parts: Sequence[Path]) -> tuple[Upload, ...]:
@@ -81,8 +83,12 @@ class S3Stage:
     def origin(self, target: TargetName, batch: str) -> str | None:
         return f"@{qualified(self._stage)}/{folder_of(batch)}" if self._stage is not None else None
 
-    def remove(self, target: TargetName, batch: str) -> Step:
-        return Removal(self.bucket, self.key(batch), f"-- delete {self._settings.url}{folder_of(batch)}")
+    def remove(self, target: TargetName, *batches: str) -> Step:
+        shown = ", ".join(self._settings.url + folder_of(batch) for batch in batches)
+        return Removal(self.bucket, tuple(map(self.key, batches)), f"-- delete {shown}")
+
+    def location(self, target: TargetName) -> str:
+        return self.url
 
     def batches(self, session: Session, target: TargetName) -> list[str]:
         begin = len(self._settings.prefix) + 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -12,7 +12,7 @@ from pgsnow.model.errors import ConfigError, TargetMissing
 from pgsnow.model.settings.s3 import S3Settings
 from pgsnow.model.settings.settings import Settings
 from pgsnow.model.table import TargetName
-from pgsnow.snowflake.names import stage_path
+from pgsnow.snowflake.names import stage_of, stage_path
 from pgsnow.snowflake.redacted import Confidential
 from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.sql import statements as sql
@@ -36,8 +36,11 @@ class Stage(Protocol):
     def origin(self, target: TargetName, batch: str) -> str | None:
         """The batch's folder as a stage path from which a COPY with a SELECT can read; None: there is no stage."""
 
-    def remove(self, target: TargetName, batch: str) -> Step:
-        """Remove everything in the batch's folder, and nothing else. A missing folder is ignored."""
+    def remove(self, target: TargetName, *batches: str) -> Step:
+        """Remove everything in the folders of these batches, and nothing else. A missing folder is ignored."""
+
+    def location(self, target: TargetName) -> str:
+        """The stage, or the bucket and its prefix, as the ledger calls it."""
 
     def batches(self, session: Session, target: TargetName) -> list[str]:
         """`<batch>/` of every existing folder, including those of other tables."""
@@ -58,8 +61,13 @@ class InternalStage:
     def origin(self, target: TargetName, batch: str) -> str:
         return stage_path(target, batch)
 
-    def remove(self, target: TargetName, batch: str) -> Step:
-        return SqlStatement(sql.remove_batch(target, batch), missing_ok=True)
+    def remove(self, target: TargetName, *batches: str) -> Step:
+        first, *more = batches
+        text = sql.remove_batches(stage_of(target), batches) if more else sql.remove_batch(target, first)
+        return SqlStatement(text, missing_ok=True)
+
+    def location(self, target: TargetName) -> str:
+        return stage_of(target)
 
     def batches(self, session: Session, target: TargetName) -> list[str]:
         try:
@@ -74,9 +82,11 @@ INTERNAL: Stage = InternalStage()
 
 @dataclass(frozen=True, slots=True)
 class Stages:
-    """All stages that the settings provide. Kept between ticks; must be created after a fork."""
+    """All stages that the settings provide. Kept between ticks; must be created after a fork. made: stages and file
+    formats (qualified and quoted) that this process has created or seen."""
 
     s3: S3Stage | None = None
+    made: set[str] = field(default_factory=set, compare=False)
 
     @classmethod
     def of(cls, settings: Settings) -> Stages:
@@ -96,6 +106,19 @@ class Stages:
     def all(self) -> tuple[Stage, ...]:
         """All stages, because an earlier run with another configuration may have left files in any of them."""
         return (INTERNAL, self.s3) if self.s3 is not None else (INTERNAL,)
+
+    def removal(self, location: str, batches: Sequence[str]) -> Step | None:
+        """Remove the files of these batches from the stage or bucket that `Stage.location` calls so; None: it is no
+        stage, and not the bucket of these settings."""
+        try:
+            target = TargetName.parse(location) if location.startswith('"') else None
+            if target is not None:
+                return INTERNAL.remove(target, *batches)
+            if self.s3 is not None and self.s3.url == location:
+                return self.s3.remove(TargetName("", "", ""), *batches)
+        except ValueError:  # the ledger was edited by hand
+            pass
+        return None
 
 
 def _stage(settings: Settings, s3: S3Settings) -> TargetName | None:

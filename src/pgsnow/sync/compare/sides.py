@@ -16,7 +16,7 @@ from pgsnow.postgres.compare import digests as source_sql
 from pgsnow.postgres.compare.keys import ROW_HASH, SourceKey, hash_pieces, source_key
 from pgsnow.postgres.errors import translating
 from pgsnow.postgres.read.snapshot import Snapshot
-from pgsnow.snowflake.session import LONGEST_SQL, Session
+from pgsnow.snowflake.session import LONGEST_SQL, Result
 from pgsnow.snowflake.sql import compare as target_sql
 from pgsnow.snowflake.sql.soft_deletes import UNMARKED
 from pgsnow.sync.compare.answers import chunks, keys_by_range, source_texts, target_text
@@ -180,6 +180,13 @@ class SourceSide:
             time.sleep(max(0.0, size / (self._limit * 1024 * 1024) - (time.monotonic() - began)))
 
 
+class Executes(Protocol):
+    """Executes statements in Snowflake, such as a Session."""
+
+    def execute(self, sql: str) -> Result:
+        """Execute one statement and fetch its whole result."""
+
+
 class TargetSide:
     """The target's rows that have a key, without those marked as deleted. conditions: further ones, as SQL. content,
     row_hash: as in SourceSide, in Snowflake's SQL.
@@ -190,7 +197,7 @@ class TargetSide:
 
     def __init__(
         self,
-        session: Session,
+        session: Executes,
         plan: TablePlan,
         *,
         content: Sequence[str] = (),

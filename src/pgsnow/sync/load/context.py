@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pgsnow.model.batch import LoadBatch, LoadResult
 from pgsnow.model.config.sync_config import LoadMethod
+from pgsnow.model.errors import LeaseLost, TargetQueryFailed
 from pgsnow.model.metadata_columns import DELETED_AT, DELETED_AT_COLUMN
 from pgsnow.model.plan import TablePlan
 from pgsnow.snowflake.load.cleanup import newest_fence
@@ -17,6 +19,7 @@ from pgsnow.snowflake.load.replace import Content
 from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.sql.deletes import RowRemoval
 from pgsnow.snowflake.sql.soft_deletes import CLEARED, Gone, gone_rows, removal_of
+from pgsnow.snowflake.sql.staged import later_fence
 from pgsnow.snowflake.sql.statements import Filled, audit
 from pgsnow.snowflake.stage.s3_stage import S3Stage
 from pgsnow.snowflake.stage.stage import Stage, Stages
@@ -76,6 +79,24 @@ class LoadContext:
             return choose_method(rows, size)
         return "insert" if method is LoadMethod.INSERT else "stage"
 
+    def is_bound(self, batch: LoadBatch) -> bool:
+        """True if the batch is so small that its rows are bound to the statement that merges them."""
+        method = self.plan.config.load
+        chooses = method is LoadMethod.AUTO or method is LoadMethod.INSERT
+        return chooses and choose_method(batch.rows, batch.size) == "insert"
+
+    def origin(self, batch: LoadBatch) -> str | None:
+        """The batch's folder, from which one statement may read; None: it needs a staging table."""
+        by_insert = self.plan.config.load is LoadMethod.INSERT
+        return None if by_insert else self.stage.origin(self.plan.target, batch.batch)
+
+    @property
+    def certain_rows(self) -> int | None:
+        """The number of the target's rows that a statement counts; None: not known, or an attempt has failed and may
+        have added some, or statements do not see all rows."""
+        is_doubtful = self.session.failed or time.monotonic() < self.target.notes.uncounted_until
+        return None if is_doubtful else self.table.rows
+
     def missing_parts(self, batch: LoadBatch) -> list[Path]:
         """The batch's files that must be uploaded. Files that were uploaded early are left out on the first call
         only: a later attempt uploads all of them, because the state of the stage is unknown then."""
@@ -92,17 +113,24 @@ class LoadContext:
         steps = stage.put(self.plan.target, batch, parts)
         self.session.once(lambda session: execute_all(session, steps))
 
-    def check_counts(self, result: LoadResult, rows: int) -> None:
+    def check_counts(self, result: LoadResult, rows: int, *, checked: bool = False) -> None:
         """After a MERGE of `rows` rows into the target. It changed fewer if several were versions of one row, or if
         rows of later runs refused them; more if keys are there twice, which are removed and reported then.
+        checked: the statement would have failed if the target had rows of later runs.
 
         Raises LedgerOutdated, as ClaimedTable.check_fence does, and TargetMissing.
         """
         changed = result.inserted + result.updated
-        if changed < rows:
+        if changed < rows and not checked:
             self.table.check_fence(self.session.do(lambda session: newest_fence(session, self.plan.target)))
         elif changed > rows:
             self.remove_duplicates()
+
+    def check_later(self, refused: TargetQueryFailed) -> None:
+        """Raises LedgerOutdated or LeaseLost if a statement was refused because the target has rows of a later run."""
+        if (newest := later_fence(str(refused))) is not None:
+            self.table.check_fence(newest)
+            raise LeaseLost(f"{self.plan.target} has rows of a later run") from refused
 
     def remove_duplicates(self) -> int:
         """Remove the target's duplicates, and report it; returns how many there were. Raises TargetMissing,

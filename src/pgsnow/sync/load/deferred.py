@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from pgsnow.model.batch import LoadBatch
+from pgsnow.model.batch import LoadBatch, LoadResult
 from pgsnow.model.config.sync_config import LoadMethod
-from pgsnow.model.deferred_batch import Layout, StagedBatch
-from pgsnow.model.errors import ConfigError, StagedRowsLost, TargetMissing
-from pgsnow.snowflake.load.deferred import deferred_steps
+from pgsnow.model.deferred_batch import Layout, StagedBatch, copied_at_once
+from pgsnow.model.errors import ConfigError, StagedRowsLost, TargetMissing, TargetQueryFailed
+from pgsnow.snowflake.load.deferred import deferred_at_once, deferred_steps
+from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.stage.stage import Stage
 from pgsnow.sync.load.context import LoadContext
 from pgsnow.sync.load.loader import Complete, Deferred, TargetRecreated
@@ -38,8 +39,9 @@ class DeferredLoader:
         plan = load.plan
         place = LoadMethod.S3 if plan.config.load is LoadMethod.S3 else LoadMethod.STAGE
         staged = StagedBatch(
-            batch.batch, batch.fence, batch.rows, batch.size, batch.first_row, str(place), Layout.of(plan)
-        )
+            batch.batch, batch.fence, batch.rows, batch.size, batch.first_row, str(place), Layout.of(plan),
+            batch.bounds,
+        )  # fmt: skip
         return Deferred(staged)
 
     def finish(self) -> Complete:
@@ -51,15 +53,71 @@ class DeferredLoader:
 
 
 def load_staged(load: LoadContext, batches: Sequence[StagedBatch], into: str) -> None:
-    """Load staged batches of one layout with one MERGE, through the staging table of the batch `into`. Idempotent.
-    Raises StagedRowsLost, TargetMissing, StagingRefused if they cannot be loaded, LedgerOutdated."""
+    """Load staged batches of one layout with one MERGE, straight from their files or through the staging table of the
+    batch `into`. Idempotent. Raises StagedRowsLost, TargetMissing, StagingRefused if they cannot be loaded,
+    LedgerOutdated."""
     found = [(batch, _stage_of(load, batch)) for batch in batches]
     load.batches.begin(into)
-    steps = deferred_steps(into, found, load.audited(marks=True))
-    result = load.session.do(lambda session: load.run(session, steps))
+    if copied_at_once(load.plan.config, batches):
+        origins = [(batch, stage.origin(batch.layout.target, batch.batch)) for batch, stage in found]
+        known = [(batch, origin) for batch, origin in origins if origin is not None]
+        if len(known) == len(found):
+            from pgsnow.sync.load.insert_only.copy_once import copy_once  # only for tables with insert_only
+
+            load.batches.leaves(into, files=False)
+            copy_once(load, known)
+            _note_loaded(load, found)
+            return
+
+    def attempt() -> tuple[LoadResult, bool]:
+        return load.session.do(lambda session: _load(load, session, found, into))
+
+    try:
+        result, checked = attempt()
+    except TargetMissing as missing:  # the file format may be: stages of older versions have none
+        if load.target.make_fit(inspect=True):
+            raise
+        try:
+            result, checked = attempt()
+        except TargetMissing:
+            if not load.target.refuse_files(missing):
+                raise
+            load.batches.begin(into)
+            result, checked = attempt()
+    except TargetQueryFailed as refused:
+        load.check_later(refused)
+        raise
     load.recorder.load_units += 1
     load.recorder.applied(result)
-    load.check_counts(result, sum(batch.rows for batch in batches))
+    _note_loaded(load, found)
+    load.check_counts(result, sum(batch.rows for batch in batches), checked=checked)
+
+
+def _note_loaded(load: LoadContext, batches: Sequence[tuple[StagedBatch, Stage]]) -> None:
+    """The rows are in the target, so the files of these batches may be removed later."""
+    load.batches.inherit([batch.batch for batch, _ in batches])
+    for batch, stage in batches:
+        load.batches.leaves(batch.batch, files=True)
+        if not load.session.failed:
+            load.batches.loaded(batch.batch, batch.size, location=stage.location(batch.layout.target))
+
+
+def _load(
+    load: LoadContext, session: Session, batches: Sequence[tuple[StagedBatch, Stage]], into: str
+) -> tuple[LoadResult, bool]:
+    """One attempt. If no guard notices that the target was altered, the run looks at it first. True: the statement
+    would have failed if the target had rows of later runs."""
+    audited, rows = load.audited(marks=True), load.certain_rows
+    places = [(batch, stage.origin(batch.layout.target, batch.batch)) for batch, stage in batches]
+    known = [(batch, origin) for batch, origin in places if origin is not None]
+    at_once = load.target.reads_files and len(known) == len(places)
+    if not at_once or rows is None:
+        load.target.look(session)
+    if not at_once:
+        return load.run(session, deferred_steps(into, batches, audited)), False
+    load.batches.leaves(into, files=False)
+    steps = deferred_at_once(known, audited, target_rows=rows, not_after=load.table.claim.fence)
+    return load.run(session, steps), True
 
 
 def next_row(staged: Sequence[StagedBatch]) -> int:

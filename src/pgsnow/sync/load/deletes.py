@@ -15,13 +15,13 @@ from pgsnow.model.types.content_cell import ContentCell
 from pgsnow.snowflake.load.cleanup import newest_fence
 from pgsnow.snowflake.load.deletes import few_steps, many_steps
 from pgsnow.snowflake.query import constant
-from pgsnow.snowflake.session import Session
+from pgsnow.snowflake.session import Result, Session
 from pgsnow.snowflake.sql.compare_content import row_hash
 from pgsnow.snowflake.sql.deletes import RowRemoval
 from pgsnow.snowflake.sql.soft_deletes import UNMARKED, Gone, removal_of
 from pgsnow.snowflake.sql.statements import key_is_one_of
 from pgsnow.snowflake.statement import Step, execute, number_in
-from pgsnow.sync.compare.sides import Row, TargetSide
+from pgsnow.sync.compare.sides import Executes, Row, TargetSide
 from pgsnow.sync.load.context import LoadContext
 from pgsnow.sync.load.session import RunSession
 from pgsnow.sync.pipeline.key_spool import KeySpool
@@ -119,7 +119,7 @@ class RunTargetSide:
         return self._asked(lambda side: side.bounds(ranges, rows, parts))
 
     def rows(self, ranges: Sequence[KeyRange]) -> Iterator[Row]:
-        yield from self._session.once(lambda session: self._side(session).rows(ranges))
+        yield from self._side(_OneByOne(self._session)).rows(ranges)
         self.statements += 1
 
     def _asked(self, question: Callable[[TargetSide], T]) -> T:
@@ -131,8 +131,18 @@ class RunTargetSide:
 
         return self._session.do(ask)
 
-    def _side(self, session: Session) -> TargetSide:
+    def _side(self, session: Executes) -> TargetSide:
         return TargetSide(session, self._plan, row_hash=self._row_hash, conditions=self._conditions)
+
+
+@dataclass(frozen=True, slots=True)
+class _OneByOne:
+    """Executes each statement as an action of the run, because its caller reads on between two of them."""
+
+    session: RunSession
+
+    def execute(self, sql: str) -> Result:
+        return self.session.once(lambda session: session.execute(sql))
 
 
 def among(plan: TablePlan, keys: Sequence[Values]) -> str:

@@ -15,8 +15,14 @@ from pgsnow.model.evolution.drift import Drift, SourceDefinition
 from pgsnow.model.metadata_columns import DELETED_AT_COLUMN, MetadataColumn
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.types.content_cell import ContentCell
-from pgsnow.snowflake.load.cleanup import keys_above, newest_fence, older_rows, prune, prune_above
-from pgsnow.snowflake.load.merge import cleanup_steps
+from pgsnow.snowflake.load.cleanup import (
+    keys_above,
+    newest_fence,
+    older_rows,
+    prune,
+    prune_above,
+    removal_steps,
+)
 from pgsnow.snowflake.load.shadow_table import create_shadow
 from pgsnow.snowflake.query import count_rows, select_keys
 from pgsnow.snowflake.schema.evolve import Evolution
@@ -24,7 +30,7 @@ from pgsnow.snowflake.schema.length_limits import Limit, limits_of
 from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.sql.deletes import HARD, RowRemoval
 from pgsnow.snowflake.sql.soft_deletes import MARKED, UNMARKED, Gone, delete_marked
-from pgsnow.snowflake.statement import Step, execute_all, number_in
+from pgsnow.snowflake.statement import execute_all, number_in
 from pgsnow.sync.compare.sides import Side
 from pgsnow.sync.load.choose import LoadFacts, choose
 from pgsnow.sync.load.claimed_table import ClaimedTable
@@ -33,12 +39,12 @@ from pgsnow.sync.load.deferred import load_staged
 from pgsnow.sync.load.deletes import Removed, RunTargetSide, remove_keys
 from pgsnow.sync.load.early_upload import EarlyUploader
 from pgsnow.sync.load.loader import Loader
-from pgsnow.sync.load.open_batches import SESSION, OpenBatch, OpenBatches
+from pgsnow.sync.load.open_batches import OpenBatch, OpenBatches, Place, remove_loaded_files
 from pgsnow.sync.load.session import RunSession
 from pgsnow.sync.load.target import RECREATED, Target
 from pgsnow.sync.pipeline.key_spool import KeySpool
 from pgsnow.sync.pipeline.load_batches import Uploads, batch_name
-from pgsnow.sync.runtime.context import EngineContext
+from pgsnow.sync.runtime.context import EngineContext, TargetNotes
 from pgsnow.sync.runtime.recorder import Recorder
 
 T = TypeVar("T")
@@ -58,7 +64,7 @@ class Destination(Protocol):
     `EngineContext.destination`.
 
     Opens no connection before it is needed: an idle table needs none. Every method retries transient errors, and
-    raises LeaseLost once another run has claimed the table. Closed at the end of the run.
+    raises LeaseLost once another run has claimed the table.
     """
 
     @property
@@ -73,11 +79,13 @@ class Destination(Protocol):
     def evolve(self, drift: Drift) -> Evolution | None:
         """Alter the target's columns to fit the source; None if there is no target. Raises SchemaChangePending."""
 
-    def prepare(self, *, relaxed: bool = False, loads: bool = True) -> PreparedTarget:
+    def prepare(self, *, relaxed: bool = False, loads: bool = True, guarded: bool = False) -> PreparedTarget:
         """Make sure that the target exists, is as it was after the last load, and can take the plan's rows. One
         statement without a warehouse, once a run, if the ledger already has a suitable target. relaxed: columns outside
         the key must accept NULL from now on. loads: False if nothing is loaded now; nothing is sent then if the ledger
-        has a suitable target. Raises TargetConflict, SchemaChangePending, TargetAccessDenied, TargetGone."""
+        has a suitable target. guarded: only batches of the `merge` loader are loaded; a process that has looked at the
+        target a short while ago sends nothing then. Raises TargetConflict, SchemaChangePending, TargetAccessDenied,
+        TargetGone."""
 
     def prepare_again(self) -> PreparedTarget:
         """Like `prepare`, but ignores what the ledger has about the target."""
@@ -145,12 +153,9 @@ class Destination(Protocol):
     def delete_marked(self) -> int:
         """Delete the rows that are marked as deleted; returns how many. Idempotent."""
 
-    def close(self) -> None:
-        """Close connections. Never raises."""
-
 
 class SnowflakeDestination:
-    """See `Destination`. Its parts share one session."""
+    """See `Destination`."""
 
     def __init__(
         self,
@@ -158,20 +163,23 @@ class SnowflakeDestination:
         plan: TablePlan,
         table: ClaimedTable,
         recorder: Recorder,
-        after: Destination | None = None,
     ) -> None:
-        """after: the previous destination of the same thread, whose session is taken over."""
-        session = after.session.hand_over() if isinstance(after, SnowflakeDestination) else None
-        self.session: RunSession = RunSession(
-            engine.settings.snowflake, recorder, engine.stop, session, engine.refused_logins
+        self.session: RunSession = RunSession(engine.sessions, recorder, engine.stop)
+        notes = engine.notes.setdefault(str(plan.target), TargetNotes())
+        shares = table.claim.chunk is None and engine.busy.get(recorder.run_id, 0) > 1
+        looks = engine.looks if shares else None
+        self.target = Target(
+            plan, table, self.session, recorder, notes=notes, looks=looks, made=engine.stages.made
         )
-        self.target = Target(plan, table, self.session, recorder)
+        stage = engine.stages.serving(plan.config.load)
+        self._account = engine.settings.snowflake.account
         self.batches = OpenBatches(
             table,
             recorder,
             lambda batches: self._remove(batches, self.session.do),
             lambda batches: self._remove(batches, self.session.once),
             self.session.unsettled,
+            Place(self._account, stage.location(plan.target), self._remove_due),
         )
         self._load = LoadContext(
             plan,
@@ -182,7 +190,7 @@ class SnowflakeDestination:
             self.batches,
             self.target,
             engine.stages,
-            engine.stages.serving(plan.config.load),
+            stage,
         )
         self.uploads = EarlyUploader(self._load)
         self.loader = partial(choose, self._load)
@@ -192,11 +200,12 @@ class SnowflakeDestination:
         self.definition = lambda drift: drift.definition_to_store(
             table.claim.stored_definition, self.target.columns
         )
-        self.close = self.session.close
 
-    def prepare(self, *, relaxed: bool = False, inspect: bool = False, loads: bool = True) -> PreparedTarget:
+    def prepare(
+        self, *, relaxed: bool = False, inspect: bool = False, loads: bool = True, guarded: bool = False
+    ) -> PreparedTarget:
         with self._load.recorder.timed("prepare"):
-            reads_all = self.target.make_fit(relaxed=relaxed, inspect=inspect, loads=loads)
+            reads_all = self.target.make_fit(relaxed=relaxed, inspect=inspect, loads=loads, guarded=guarded)
         created = reads_all and self._load.table.because == RECREATED
         return PreparedTarget(limits_of(self.target.columns or {}, self._load.plan.output), created)
 
@@ -295,11 +304,21 @@ class SnowflakeDestination:
     def _remove(
         self, batches: Sequence[OpenBatch], do: Callable[[Callable[[Session], LoadResult]], LoadResult]
     ) -> None:
-        load, steps = self._load, list[Step]()
-        for batch in (batch for batch in batches if not batch.name.startswith(SESSION)):
-            stages = load.stages.all if batch.inherited else (load.stage,)
-            steps += cleanup_steps(load.plan.target, batch.name, stages, table=batch.table)
+        load = self._load
+        steps = removal_steps(
+            load.plan.target,
+            [batch.name for batch in batches if batch.table],
+            [batch.name for batch in batches if batch.files],
+            load.stages.all if any(batch.inherited for batch in batches) else (load.stage,),
+        )
         do(lambda session: execute_all(session, steps))
+
+    def _remove_due(self) -> None:
+        load = self._load
+        account, place = self._account, load.stage.location(load.plan.target)
+        load.recorder.events += remove_loaded_files(
+            load.table.ledger, load.session.do, load.stages, account, [place]
+        )
 
 
 def destination_of(
@@ -307,9 +326,8 @@ def destination_of(
     plan: TablePlan,
     table: ClaimedTable,
     recorder: Recorder,
-    after: Destination | None = None,
 ) -> Destination:
     """The destination of a run: Snowflake, unless a test has set another one."""
     make = engine.destination or SnowflakeDestination
-    made: Destination = make(engine, plan, table, recorder, after)
+    made: Destination = make(engine, plan, table, recorder)
     return made

@@ -75,6 +75,8 @@ class DirectCopyLoader:
             return Complete()
         plan, given_up, table = self._load.plan, self._attempts.given_up, self._load.table
         try:
+            if not_after is None and not given_up and self._has_loaded_rows_only():
+                return Complete()
             events = self._load.session.do(
                 lambda session: remove_duplicates(session, plan, not_after, given_up)
             )
@@ -85,6 +87,14 @@ class DirectCopyLoader:
             raise
         self._load.recorder.events.extend(events)
         return Complete()
+
+    def _has_loaded_rows_only(self) -> bool:
+        """True if the target, created by this run, has as many rows as were loaded: they are of one snapshot, so that
+        it has each key once. Counting all rows needs no warehouse."""
+        load, table = self._load, self._load.table
+        if not table.created or table.rows is None or load.session.failed:
+            return False
+        return load.session.do(lambda session: count_rows(session, load.plan.target)) == table.rows
 
     def _copy(self, batch: LoadBatch) -> Loaded | None:
         """The outcome of a direct copy; None: the batch must be merged."""
@@ -98,7 +108,7 @@ class DirectCopyLoader:
                 self._may_copy = load.session.do(self._prepare)
             if not self._may_copy:
                 return None
-            load.batches.has_no_table(batch.batch)
+            load.batches.leaves(batch.batch, files=True)
             result = load.session.do(
                 lambda session: self._attempt(session, batch, origin, again=next(attempts) > 0)
             )
@@ -109,6 +119,8 @@ class DirectCopyLoader:
             load.batches.begin(batch.batch)
             return None
         self._copied = True
+        if not load.session.failed:
+            load.batches.loaded(batch.batch, batch.size)
         load.table.add_rows(None if load.session.failed else batch.rows)
         load.recorder.loaded(batch, result)
         return Loaded(batch.rows)
@@ -117,6 +129,8 @@ class DirectCopyLoader:
         """Inspect the table, and delete rows of earlier attempts; False: it has rows of other reads, with which rows of
         this one must be merged. Idempotent."""
         not_after = self._attempts.not_after
+        if self._into == self._load.plan.target and self._load.table.rows == 0 and self._load.table.created:
+            return True  # by this run, which has added nothing yet
         after = None if not_after is None else not_after + FENCES_PER_CLAIM
         if has_no_older_row(session, self._into, not_after, after):
             delete_attempts(session, self._into, self._attempts.earlier)

@@ -1,14 +1,16 @@
-"""Loader that merges: each batch goes into a staging table, and from there by one MERGE into the target."""
+"""Loader that merges: each batch goes into the target by one MERGE, straight from its files, from bound values, or
+through a staging table."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pgsnow.model.batch import LoadBatch
-from pgsnow.model.errors import TargetMissing, TargetQueryFailed
+from pgsnow.model.batch import LoadBatch, LoadResult
+from pgsnow.model.errors import TargetMissing, TargetQueryFailed, TargetRowsChanged
 from pgsnow.model.table import TargetName
-from pgsnow.snowflake.load.merge import merge_steps
-from pgsnow.snowflake.statement import Step
+from pgsnow.snowflake.load.merge import merge_at_once, merge_steps
+from pgsnow.snowflake.session import Session
+from pgsnow.snowflake.statement import GuardedStatement, Step
 from pgsnow.sync.load.context import LoadContext
 from pgsnow.sync.load.loader import Complete, Loaded, TargetRecreated
 
@@ -29,25 +31,19 @@ class MergeLoader:
     def merge(self, batch: LoadBatch) -> Loaded | TargetRecreated:
         """Like `load`, for a batch that is already recorded as open."""
         load, recreated = self.context, False
-        first = [self._steps(batch)]
         try:
-            result = load.session.do(
-                lambda session: load.run(session, first.pop() if first else self._steps(batch))
-            )
+            result = load.session.do(lambda session: self._attempt(session, batch))
         except TargetQueryFailed as refused:
-            if self.shadow is not None:
-                if isinstance(refused, TargetMissing):
-                    load.target.check_shadow(self.shadow)
-                raise
-            # The target or the stage may have been dropped, or altered by hand, since its columns were cached. If
-            # neither is the case, the same statements would be refused again.
-            before = load.target.columns
-            recreated = load.target.make_fit(inspect=True)
-            if not recreated and load.target.columns == before and not isinstance(refused, TargetMissing):
-                load.target.forget_columns()
-                raise
-            result = load.session.do(lambda session: load.run(session, self._steps(batch)))
+            recreated = self._look_again(batch, refused)
+            try:
+                result = load.session.do(lambda session: self._attempt(session, batch))
+            except TargetMissing as missing:  # a file format that the role may not create
+                if not self._refuse_files(batch, missing):
+                    raise
+                result = load.session.do(lambda session: self._attempt(session, batch))
         load.recorder.loaded(batch, result)
+        if not load.session.failed:
+            load.batches.loaded(batch.batch, batch.size)
         if self.shadow is None:
             load.check_counts(result, batch.rows)
         return TargetRecreated() if recreated else Loaded(result.inserted)
@@ -55,11 +51,58 @@ class MergeLoader:
     def finish(self) -> Complete:
         return Complete()
 
+    def _attempt(self, session: Session, batch: LoadBatch) -> LoadResult:
+        """The first attempt leaves out files that are already in the stage; later attempts upload all files. If no
+        guard of the statement notices that the target was altered, the run looks at it first."""
+        load, steps = self.context, self._steps(batch)
+        if not isinstance(steps[-1], GuardedStatement) or load.certain_rows is None:
+            load.target.look(session)
+        return load.run(session, steps)
+
     def _steps(self, batch: LoadBatch) -> tuple[Step, ...]:
-        """The first attempt leaves out files that are already in the stage; later attempts upload all files."""
         load, plan = self.context, self.context.plan
+        rows, audited = load.certain_rows, load.audited(marks=self.shadow is None)
+        if self.shadow is None and load.target.reads_files:
+            # A late MERGE of a killed run finds no file; with bound values, the number of the target's rows stops it.
+            few = rows is not None and load.is_bound(batch)
+            origin = None if few else load.origin(batch)
+            if few or origin is not None:
+                load.batches.leaves(batch.batch, files=not few)
+                return merge_at_once(
+                    plan.target, plan.output, plan.key, batch,
+                    origin=origin, audited=audited, stage=load.stage,
+                    parts=None if few else load.missing_parts(batch), target_rows=rows,
+                )  # fmt: skip
         return merge_steps(
             plan.target, plan.output, plan.key, batch,
-            method=load.method(batch.rows, batch.size), audited=load.audited(marks=self.shadow is None),
+            method=load.method(batch.rows, batch.size), audited=audited,
             stage=load.stage, parts=load.missing_parts(batch), into=self.shadow,
         )  # fmt: skip
+
+    def _look_again(self, batch: LoadBatch, refused: TargetQueryFailed) -> bool:
+        """After Snowflake has refused the batch: True if the target does not have what was loaded before. Raises the
+        error if the same statements would be refused again."""
+        load = self.context
+        if self.shadow is not None:
+            if isinstance(refused, TargetMissing):
+                load.target.check_shadow(self.shadow)
+            raise refused
+        if isinstance(refused, TargetRowsChanged):
+            return load.target.look_again()
+        # The target or the stage may have been dropped, or altered by hand, since its columns were cached.
+        before = load.target.columns
+        if load.target.make_fit(inspect=True):
+            return True
+        same = load.target.columns == before and not isinstance(refused, TargetMissing)
+        if same and not self._refuse_files(batch, refused):
+            load.target.forget_columns()
+            raise refused
+        return False
+
+    def _refuse_files(self, batch: LoadBatch, why: TargetQueryFailed) -> bool:
+        """Load this batch and the next ones through staging tables; False: they are loaded so already."""
+        load = self.context
+        if not load.target.refuse_files(why):
+            return False
+        load.batches.begin(batch.batch)
+        return True

@@ -1,5 +1,11 @@
 """The open load batches of one table: those that may have left files or tables in Snowflake, until they are cleaned
-up. And the sessions of runs in which a statement may still be running."""
+up. And the sessions of runs in which a statement may still be running.
+
+Files of a loaded batch wait in the ledger until those of many batches, of all tables of a schema, are removed by
+one statement. Files of any other batch, and of every batch of a run that has failed, are removed by the run itself or
+by the next one, before it loads: a statement that comes late must not find them.
+docs/decisions/51-files-are-removed-together.md
+"""
 
 from __future__ import annotations
 
@@ -7,22 +13,47 @@ import contextlib
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
+from pgsnow.ledger.history.loaded_files import LoadedFiles
+from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.errors import PgsnowError
+from pgsnow.snowflake.session import Session
+from pgsnow.snowflake.stage.stage import Stages
 from pgsnow.sync.load.claimed_table import ClaimedTable
 from pgsnow.sync.runtime.recorder import Recorder
 
 SESSION = "session:"
 """In the ledger's list of open batches, this and a number stand for a session, which leaves nothing to be removed."""
+LARGE = 256 << 20
+"""Bytes of loaded files above which a run removes them before its next batch."""
+MANY = 100
+"""Number of loaded batches above which a run removes their files before its next batch."""
 
 
 @dataclass(frozen=True, slots=True)
 class OpenBatch:
     """A batch that may have left files or tables. inherited: another run began it, perhaps with another
-    configuration and another stage. table: it may have a staging table."""
+    configuration and another stage. table: it may have a staging table. files: it may have files. loaded: its rows are
+    in the target, and no statement reads its files any more."""
 
     name: str
     inherited: bool = False
     table: bool = True
+    files: bool = True
+    loaded: LoadedFiles | None = None
+
+    @property
+    def leaves_something(self) -> bool:
+        return (self.table or self.files) and not self.name.startswith(SESSION)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The stage of a run's files. account, location: as in LoadedFiles. remove_due: removes loaded files that have
+    waited here for long enough."""
+
+    account: str
+    location: str
+    remove_due: Callable[[], None]
 
 
 class OpenBatches:
@@ -35,14 +66,16 @@ class OpenBatches:
         remove: Callable[[Sequence[OpenBatch]], None],
         remove_once: Callable[[Sequence[OpenBatch]], None],
         unsettled: set[int] | None = None,
+        place: Place | None = None,
     ) -> None:
         """remove: removes everything that these batches have left, with retries. remove_once: the same, without a
-        retry. unsettled: gets the numbers of inherited sessions."""
+        retry. unsettled: gets the numbers of inherited sessions. place: None if no files can wait."""
         self._table = table
         self._recorder = recorder
         self._remove = remove
         self._remove_once = remove_once
         self._unsettled = set[int]() if unsettled is None else unsettled
+        self._place = place
         self._open: dict[str, OpenBatch] = {}
         self._shadows: dict[str, OpenBatch] = {}
         if table.claim.open_batches:
@@ -66,9 +99,19 @@ class OpenBatches:
             self.record(name)
             self._open[name] = OpenBatch(name)
 
-    def has_no_table(self, batch: str) -> None:
-        """Record that this open batch has no staging table, unless it is begun again."""
-        self._open[batch] = replace(self._open[batch], table=False)
+    def leaves(self, batch: str, *, files: bool) -> None:
+        """Record that this open batch has no staging table, and whether it has files, unless it is begun again."""
+        self._open[batch] = replace(self._open[batch], table=False, files=files)
+
+    def loaded(self, batch: str, size: int, *, location: str | None = None, grace: float = 0.0) -> None:
+        """Record that this open batch is loaded, and that its files (so many bytes) are not needed any more. location:
+        of its files, if they are not in the run's own stage. grace: seconds for which they must stay."""
+        known = self._open[batch]
+        if self._place is None or known.table or not known.files:
+            return
+        at = location or self._place.location
+        account = self._place.account if at.startswith('"') else ""  # a stage's name is quoted
+        self._open[batch] = replace(known, loaded=LoadedFiles(batch, account, at, size, grace))
 
     def inherit(self, batches: Sequence[str]) -> None:
         """Also clean up these batches of other processes, in whichever stage their files are."""
@@ -91,25 +134,68 @@ class OpenBatches:
         self._open = self._shadows | self._open
         self._shadows = {}
 
-    def cleanup(self, *, but: Collection[str] = (), shadows: bool = False) -> None:
+    def cleanup(self, *, but: Collection[str] = (), shadows: bool = False, wait: bool = False) -> None:
         """Remove everything that the open batches have left, except for these. Idempotent. shadows: remove shadow
-        tables too."""
+        tables too. wait: at the end of the run, after which no batch gets a name of these: files of loaded batches may
+        stay for now. With `but`, before the end, loaded batches stay open, unless much has gathered."""
         if shadows and self._shadows:
             self.release_shadows()
         done = [batch for batch in self._open.values() if batch.name not in but]
+        waiting = [batch.loaded for batch in done if wait and batch.loaded is not None]
+        if but:
+            few = sum(files.size for files in waiting) <= LARGE and len(waiting) <= MANY
+            done = [batch for batch in done if not (few and batch.loaded)]
+            waiting = []
         if not done:
             return
+        kept = {files.batch for files in waiting}
         with self._recorder.timed("sweep"):
-            self._remove(done)
-            self._table.ledger.checkpoints.close_batches(self._table.claim, [batch.name for batch in done])
+            left = [batch for batch in done if batch.leaves_something and batch.name not in kept]
+            if left:
+                self._remove(left)
+            due = self._close([batch.name for batch in done], waiting)
         for batch in done:
             del self._open[batch.name]
         self._recorder.tell("swept")
+        if due and self._place is not None:
+            self._place.remove_due()
+
+    def _close(self, batches: Sequence[str], waiting: Sequence[LoadedFiles]) -> bool:
+        close, place = self._table.ledger.checkpoints.close_batches, self._place
+        if place is None:
+            return close(self._table.claim, batches)
+        return close(self._table.claim, batches, waiting, account=place.account, location=place.location)
 
     def abandon(self) -> None:
         """Remove this run's own batches after another run has claimed the table: that run cleaned up only what
         existed at the time of its claim. No other run uses these batch names. Never raises an error from Snowflake."""
-        own = [batch for batch in self._open.values() if not batch.inherited]
+        own = [batch for batch in self._open.values() if not batch.inherited and batch.leaves_something]
         if own:
             with contextlib.suppress(PgsnowError):
                 self._remove_once(own)
+
+
+def remove_loaded_files(
+    ledger: Ledger,
+    do: Callable[[Callable[[Session], object]], object],
+    stages: Stages,
+    account: str,
+    locations: Sequence[str],
+) -> list[str]:
+    """Remove the loaded files that wait at these places, and those that wait elsewhere in the account for more than an
+    hour, with one statement for each stage. A stage that is missing counts as emptied, unless it is of another
+    configuration. Returns a sentence about each place whose files could not be removed: that is tried again after an
+    hour. do: executes an action with a session, which is not opened before it is needed."""
+    problems = []
+    for location, batches in ledger.loaded_files.take(account, locations).items():
+        step = stages.removal(location, batches)
+        if step is None:
+            continue
+        try:
+            removed = do(step.send)
+        except PgsnowError as error:
+            problems.append(f"files of {len(batches)} loaded batches stay in {location}: {error}")
+            continue
+        if removed or location in locations:
+            ledger.loaded_files.forget(account, location, batches)
+    return problems

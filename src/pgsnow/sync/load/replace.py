@@ -7,16 +7,20 @@ from dataclasses import replace
 from itertools import count
 
 from pgsnow.model.batch import LoadBatch, LoadResult
+from pgsnow.model.errors import TargetMissing, TargetQueryFailed
 from pgsnow.model.sentences import counted
+from pgsnow.snowflake.load.cleanup import newest_fence
 from pgsnow.snowflake.load.replace import (
     append_steps,
     create_step,
     foreign_columns,
+    replace_at_once,
     replace_steps,
     stage_steps,
 )
 from pgsnow.snowflake.schema.target_table import describe
 from pgsnow.snowflake.session import Session
+from pgsnow.snowflake.sql.soft_deletes import Gone
 from pgsnow.sync.load.context import LoadContext
 from pgsnow.sync.load.loader import Complete, Staged
 
@@ -52,17 +56,47 @@ class StagingTableLoader:
 
 class ReplaceLoader(StagingTableLoader):
     """`finish` replaces the target's content with the staged rows in one step (none staged: the target is emptied).
-    Raises LeaseLost before any change."""
+    The rows are read from their files where that is possible: docs/decisions/51-files-are-removed-together.md
+    Raises LeaseLost or LedgerOutdated before any change."""
 
     def __init__(self, load: LoadContext, *, relaxed: bool, other_keys: bool) -> None:
         """relaxed: columns outside the key must accept NULL from now on. other_keys: as in LoadFacts."""
         super().__init__(load)
         self._relaxed, self._other_keys = relaxed, other_keys
+        self._read_files: bool | None = None
+        """None: unknown until the first batch, before which the target is prepared."""
+        self._origins: dict[LoadBatch, str] = {}
+
+    def load(self, batch: LoadBatch) -> Staged:
+        load = self._load
+        origin = load.origin(batch)
+        if self._read_files is None:
+            plain = not self._relaxed and load.gone(other_keys=self._other_keys) is Gone.DELETED
+            self._read_files = plain and load.target.reads_files
+        if not self._read_files or origin is None:
+            return super().load(batch)
+        load.batches.begin(batch.batch)
+        load.batches.leaves(batch.batch, files=True)
+        try:
+            result = self._upload(batch)
+        except TargetMissing:  # the stage was dropped
+            load.target.make_fit(inspect=True)
+            result = self._upload(batch)
+        self._origins[batch] = origin
+        load.recorder.loaded(batch, result)
+        return Staged()
 
     def finish(self) -> Complete:
         load = self._load
-        load.batches.begin(self._content.batch)
-        result = load.session.do(self._replace)
+        if self._origins:
+            result = self._overwrite()
+        else:
+            load.batches.begin(self._content.batch)
+            result = load.session.do(self._replace)
+            if not load.table.created:  # rows of a later run have stayed
+                load.table.check_fence(
+                    load.session.do(lambda session: newest_fence(session, load.plan.target))
+                )
         load.recorder.applied(result)
         load.table.rows = result.inserted
         load.recorder.replaced = True
@@ -70,6 +104,30 @@ class ReplaceLoader(StagingTableLoader):
             f"replaced the content of {load.plan.target}: {counted(result.inserted, 'row')}"
         )
         return Complete(replaced=True)
+
+    def _upload(self, batch: LoadBatch) -> LoadResult:
+        load = self._load
+
+        def attempt(session: Session) -> LoadResult:
+            return load.run(session, load.stage.put(load.plan.target, batch.batch, load.missing_parts(batch)))
+
+        return load.session.do(attempt)
+
+    def _overwrite(self) -> LoadResult:
+        """Replace the content from the files. A statement that is refused because the file format is missing, or
+        because the target was altered by hand, is repeated once the target is fit again."""
+        load, batches = self._load, list(self._origins)
+        steps = replace_at_once(self._content, batches, list(self._origins.values()))
+        load.batches.record(self._content.batch)  # raises LeaseLost
+        try:
+            result = load.session.do(lambda session: load.run(session, steps))
+        except TargetQueryFailed as refused:
+            load.check_later(refused)
+            load.target.make_fit(inspect=True)
+            result = load.session.do(lambda session: load.run(session, steps))
+        for batch in batches if not load.session.failed else ():
+            load.batches.loaded(batch.batch, batch.size)
+        return result
 
     def _replace(self, session: Session) -> LoadResult:
         load, plan = self._load, self._load.plan

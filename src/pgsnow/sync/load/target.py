@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
 from pgsnow.model.config.options import SchemaChanges
+from pgsnow.model.config.table_config import LoadVia
 from pgsnow.model.errors import (
     LeaseLost,
     TargetAccessDenied,
@@ -16,10 +18,12 @@ from pgsnow.model.errors import (
 )
 from pgsnow.model.evolution.drift import Drift
 from pgsnow.model.plan import TablePlan
-from pgsnow.model.table import KnownTarget, TargetName, TargetState
+from pgsnow.model.table import JUST_CREATED, KnownTarget, TargetName, TargetState
 from pgsnow.snowflake.load.shadow_table import columns_of_shadow
-from pgsnow.snowflake.schema.create import ADVICE, create, create_dropped, create_stage
+from pgsnow.snowflake.names import file_format_of, stage_of
+from pgsnow.snowflake.schema.create import ADVICE, create, create_dropped, create_file_format, create_stage
 from pgsnow.snowflake.schema.evolve import Evolution, evolution
+from pgsnow.snowflake.schema.looks import SharedLooks
 from pgsnow.snowflake.schema.required_ddl import TargetInspector, require_approval
 from pgsnow.snowflake.schema.target_table import (
     LOST,
@@ -35,9 +39,19 @@ from pgsnow.snowflake.sql import direct_copy as copy_sql
 from pgsnow.snowflake.sql import statements as sql
 from pgsnow.sync.load.claimed_table import ClaimedTable
 from pgsnow.sync.load.session import RunSession
+from pgsnow.sync.runtime.context import TargetNotes
 from pgsnow.sync.runtime.recorder import Recorder
 
 RECREATED = "the target was gone"
+LOOK_SECONDS = 600.0
+"""A process that has looked at a target so recently relies on the guards of its statements."""
+STAGING_SECONDS = UNCOUNTED_SECONDS = 3600.0
+"""After a refusal, load batches go through staging tables for so long, or the target's rows are not counted."""
+REFUSED = (
+    "Snowflake did not merge the files of {target} directly, so they are loaded through staging tables: {why} (grant"
+    " CREATE FILE FORMAT on its schema to the role, and with `schema_changes: manual` run `pgsnow apply`; or write"
+    " `load_via: table`)"
+)
 UNMARKED = (
     "{target} cannot be marked as ours, and is not protected against another configuration (grant OWNERSHIP on it to"
     " the role): {why}"
@@ -53,7 +67,8 @@ class Target:
     """Prepares the target with as few statements as possible, based on what the ledger remembers of it.
 
     Each run looks at it once, before it loads anything: one SHOW TABLES, without a warehouse. If it is not as it was
-    after the last load, the checkpoint is deleted, and `because` of the claimed table says why.
+    after the last load, the checkpoint is deleted, and `because` of the claimed table says why. A process that has
+    looked at it a short while ago does not look before a statement that notices another number of rows itself.
     """
 
     def __init__(
@@ -64,8 +79,16 @@ class Target:
         recorder: Recorder,
         *,
         approved: bool = False,
+        notes: TargetNotes | None = None,
+        looks: SharedLooks | None = None,
+        made: set[str] | None = None,
     ) -> None:
-        """approved: a person has approved the DDL that is sent."""
+        """approved: a person has approved the DDL that is sent. notes: what the process remembers of the target. looks:
+        shared with other runs of the tick; None: there are none. made: stages and file formats that the process has
+        created, or seen."""
+        self._looks = looks
+        self.notes = notes or TargetNotes()
+        self._made = set[str]() if made is None else made
         self._plan = plan
         self._table = table
         self._session = session
@@ -83,10 +106,36 @@ class Target:
         self.columns = None
         self._table.remember_target(None)
 
-    def make_fit(self, *, relaxed: bool = False, inspect: bool = False, loads: bool = True) -> bool:
+    @property
+    def reads_files(self) -> bool:
+        """True if a statement may read part files without a staging table."""
+        return reads_files(self._plan) and time.monotonic() >= self.notes.staging_until
+
+    def refuse_files(self, why: Exception) -> bool:
+        """Read part files through staging tables from now on, because Snowflake has rejected the other way; False: they
+        are read so already, or the configuration does not allow it."""
+        if not self.reads_files or self._plan.config.load_via is LoadVia.STAGE:
+            return False
+        self.notes.staging_until = time.monotonic() + STAGING_SECONDS
+        self._recorder.events.append(REFUSED.format(target=self._plan.target, why=why))
+        return True
+
+    def look_again(self) -> bool:
+        """After a statement has found another number of rows: True if everything must be read again. If the target is
+        as it was, statements do not count its rows for a while: a row access policy may hide some of them."""
+        self._looked = False
+        if self.make_fit():
+            return True
+        self.notes.uncounted_until = time.monotonic() + UNCOUNTED_SECONDS
+        return False
+
+    def make_fit(
+        self, *, relaxed: bool = False, inspect: bool = False, loads: bool = True, guarded: bool = False
+    ) -> bool:
         """Make the target fit for the plan; True if everything must be read again: it had to be created, or is not as
         it was after the last load. relaxed: columns outside the key must accept NULL from now on. inspect: ignore what
-        is known of it. loads: False if nothing is loaded yet; the cached columns are relied on then.
+        is known of it. loads: False if nothing is loaded yet; the cached columns are relied on then. guarded: the
+        statements that load will notice if the number of rows is not what it was.
 
         If everything must be read, the checkpoint in the ledger is deleted. Raises TargetConflict, SchemaChangePending,
         TargetAccessDenied, TargetGone.
@@ -94,13 +143,20 @@ class Target:
         if inspect:
             self.forget_columns()  # if the target turns out to be unusable, the next run looks before it stages rows
             self._looked, self._table.rows = False, None
+            self._made -= {stage_of(self._plan.target), file_format_of(self._plan.target)}
         self._reads_all = False
         known = self.columns is not None and self._shape.suffices(self.columns)
-        if known and not relaxed and (self._looked or not loads):
+        if known and not relaxed and (self._looked or not loads or (guarded and self._is_recent)):
             return False
         if not self._session.do(lambda session: self.look(session, relaxed=relaxed)):
             self._session.do(lambda session: self.fit(session, relaxed=relaxed))
         return self._reads_all
+
+    @property
+    def _is_recent(self) -> bool:
+        now, notes = time.monotonic(), self.notes
+        counted = self._table.rows is not None and self.reads_files and notes.uncounted_until <= now
+        return counted and notes.looked_at is not None and now - notes.looked_at < LOOK_SECONDS
 
     def fit(self, session: Session, *, relaxed: bool = False) -> None:
         """Like `make_fit`, but within an action that has a session already."""
@@ -112,18 +168,35 @@ class Target:
             inspector, mark = TargetInspector(session), self._shape.comment
             required = inspector.required(self._plan, relaxed=relaxed, mark=mark)
             self._require_approval(required.statements)
-        if self._state is None:
-            self._create(session)
+        if self._state is None and self._create(session):
+            self._remember_columns(self._shape.new_columns, JUST_CREATED)
+            self.notes.looked_at = time.monotonic()
+            self._make_files(session)
+            return
         try:
             there = self._described(session)
             columns, events = make_fit(session, self._shape, there, relaxed=relaxed)
         except TargetConflict:
             self.forget_columns()  # the next run looks at the target before it stages rows
             raise
-        create_stage(session, self._plan.target)
+        self._make_files(session)
         self._recorder.events.extend(events)
+        self._remember_columns(columns, self._state.created_on if self._state else None)
+
+    def _make_files(self, session: Session) -> None:
+        """Create what files are staged in and read through, once in a process for each schema. (If it is dropped, the
+        next statement that needs it fails, and the run inspects the target.)"""
+        target, made = self._plan.target, self._made
+        if stage_of(target) not in made:
+            create_stage(session, target)
+            made.add(stage_of(target))
+        if self.reads_files and not self._manual and file_format_of(target) not in made:
+            create_file_format(session, target)
+            made.add(file_format_of(target))
+
+    def _remember_columns(self, columns: dict[str, str], created_on: str | None) -> None:
         if columns != self.columns:
-            self._table.remember_target(columns, self._state.created_on if self._state else None)
+            self._table.remember_target(columns, created_on)
             self.columns = columns
 
     def _settle_owner(self, session: Session, state: TargetState) -> None:
@@ -172,17 +245,28 @@ class Target:
         and compare that with what is remembered of it. Raises NotTheOwner."""
         table, known = self._table, self._table.claim.target
         if not self._looked:
-            self._state = state = target_state(session, self._plan.target)
+            self._state = state = self._shown(session)
             if state is not None:
                 mark = table.claim.places[0].get("mark") if table.claim.places else None
-                if not (mark and mark in state.comment):
+                marked = bool(mark and mark in state.comment)
+                if not marked:
                     self._settle_owner(session, state)  # rare
+                self.notes.looked_at = time.monotonic()
+                if known.created_on == JUST_CREATED:
+                    known = replace(known, created_on=None if marked else "")
                 if known.created_on != state.created_on or table.rows not in (None, state.rows):
                     state = self._compare(session, state, replace(known, rows=table.rows))
                 table.rows = state.rows
             self._looked = True
         suffices = self.columns is not None and self._shape.suffices(self.columns)
         return self._state is not None and suffices and not relaxed
+
+    def _shown(self, session: Session) -> TargetState | None:
+        """The target as it is now; until this run has sent a statement, as it was at some moment since it was claimed,
+        which other runs may have asked for. A statement of a killed run may have changed it since then."""
+        if self._looks is None or self._recorder.statements or self._table.claim.open_batches:
+            return target_state(session, self._plan.target)
+        return self._looks.state(session, self._plan.target, self._recorder.clock.began)
 
     def _compare(self, session: Session, state: TargetState, known: KnownTarget) -> TargetState:
         """The state of a target that is not as it is remembered, with its exact number of rows. If it really is not,
@@ -207,17 +291,24 @@ class Target:
             self.begin_again(LOST.format(", ".join(lost)), doubt=True)
         return there
 
-    def _create(self, session: Session) -> None:
-        """Create the target, which the role does not see. If that succeeds, its rows are certainly gone."""
+    def _create(self, session: Session) -> bool:
+        """Create the target, which the role does not see. If that succeeds, its rows are certainly gone. True: it is
+        new, and its comment says whose it is, so that nothing of it need be looked up."""
         with self._table.creating():
             created = create(session, self._shape)
-        self._state = target_state(session, self._plan.target)
+        is_known = created and bool(self._shape.comment)
+        if is_known:
+            self._state = TargetState(JUST_CREATED, 0, self._shape.comment)
+        else:
+            self._state = target_state(session, self._plan.target)
         if self._state is not None:
             self._settle_owner(session, self._state)  # another session may have created it
         self._table.rows = 0 if created else None
+        self.notes.looked_at = time.monotonic()
         if created:
             self._recorder.events.append(f"created table {self._plan.target}")
         self.begin_again(RECREATED, doubt=not created)
+        return is_known
 
     def evolve(self, drift: Drift) -> Evolution | None:
         """Alter the target's columns to fit the current source; None if there was no target. Opens no connection if
@@ -259,3 +350,11 @@ class Target:
     def _require_approval(self, statements: Sequence[str]) -> None:
         if self._manual:
             require_approval(self._plan.config.name, statements)
+
+
+def reads_files(plan: TablePlan) -> bool:
+    """True if a statement may read the table's part files without a staging table, as far as its configuration and its
+    columns decide that."""
+    # Snowflake does not document how a quote in a name is written in a path.
+    plain = not any('"' in field.target for field in plan.output)
+    return plain and plan.config.load_via is not LoadVia.TABLE

@@ -139,7 +139,7 @@ class LoadBatchWriter:
                 raise spool_error(error, writer.folder) from error
         if self._uploads is not None:
             self._uploads.arrive(self._name)
-        batch = LoadBatch(self._name, self._fence, parts, self._first_row)
+        batch = LoadBatch(self._name, self._fence, parts, self._first_row, writer.bounds)
         self._batch_number += 1
         self._first_row += batch.rows
         self._recorder.tell("written", rows=batch.rows, size=batch.size)
@@ -151,8 +151,9 @@ class LoadBatchWriter:
         self._name = batch_name(self._plan, self._fence, self._batch_number)
         hashed = self._plan.config.mode is TableMode.APPEND
         return PartWriter(
-            self._spool.batch_folder(), self._plan.output, first_row=self._first_row, hashed=hashed
-        )
+            self._spool.batch_folder(), self._plan.output, first_row=self._first_row, hashed=hashed,
+            bounded=self._plan.bounded,
+        )  # fmt: skip
 
 
 def batch_name(plan: TablePlan, fence: int, number: int) -> str:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pgsnow.model.batch import PartFile
+from pgsnow.model.batch import KeyBounds, PartFile
 from pgsnow.model.metadata_columns import HASH_COLUMN, ORDER_COLUMN
 from pgsnow.model.types.mapping import Field
 
@@ -30,6 +30,8 @@ uploads can begin early, little is left to upload at the end, and there are few 
 Measured: docs/decisions/24-files-go-up-while-rows-are-read.md"""
 
 HASH_BYTES = 16
+LONGEST_BOUND = 64
+"""Characters of a text that is kept as a bound: those of any id that is given out in order."""
 
 
 def parquet_schema(output: tuple[Field, ...], *, hashed: bool = False) -> pa.Schema:
@@ -44,7 +46,8 @@ class PartWriter:
     """Writes the part files of one load batch into `folder`. Not for use by two threads.
 
     Rows keep the order in which they are written: ORDER_COLUMN counts them from `first_row` over all parts. hashed:
-    HASH_COLUMN holds the row hash of each. part_bytes: PART_BYTES if it is not given.
+    HASH_COLUMN holds the row hash of each. part_bytes: PART_BYTES if it is not given. bounded: name of the column in
+    the target of which `bounds` is kept.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class PartWriter:
         part_bytes: int | None = None,
         first_row: int = 0,
         hashed: bool = False,
+        bounded: str | None = None,
     ) -> None:
         self.folder = folder
         self._first_row = first_row
@@ -70,6 +74,9 @@ class PartWriter:
         self._writer: pq.ParquetWriter | None = None
         self._path: Path | None = None
         self._part_rows = 0
+        self._bounded = bounded
+        self.bounds: KeyBounds | None = None
+        """The bounds of the rows so far; None: there are none, or one has no value that could be a bound."""
         self.rows = 0
 
     def write(self, rows: pa.RecordBatch) -> None:
@@ -80,6 +87,10 @@ class PartWriter:
         order = pa.array(np.arange(first, first + rows.num_rows, dtype=np.int64))
         hashes = [] if self._hashed is None else [row_hashes(rows, self._hashed)]
         batch = pa.RecordBatch.from_arrays([*rows.columns, *hashes, order], schema=self._schema)
+        if self._bounded is not None:
+            found = bounds_of(self._bounded, batch.column(self._bounded))
+            self.bounds = found if self.rows == 0 else found and found | self.bounds
+            self._bounded = None if self.bounds is None else self._bounded
         self._buffered.append(batch)
         self._buffered_rows += batch.num_rows
         self._buffered_bytes += batch.nbytes
@@ -145,6 +156,21 @@ class PartWriter:
         self._writer.close()
         self._parts.append(PartFile(self._path, self._part_rows, self._path.stat().st_size))
         self._writer = self._path = None
+
+
+def bounds_of(name: str, values: pa.Array) -> KeyBounds | None:
+    """The bounds of this column; None if a value is NULL, or a bound is neither a whole number nor a short ASCII text.
+    Texts are compared by their bytes, as Snowflake compares them without a collation."""
+    if values.null_count:
+        return None
+    if pa.types.is_date(values.type) or pa.types.is_timestamp(values.type):
+        values = values.view(pa.int32() if values.type.bit_width == 32 else pa.int64())
+    found = pc.min_max(values).as_py()
+    low, high = found["min"], found["max"]
+    if isinstance(low, str):
+        short = all(text.isascii() and len(text) <= LONGEST_BOUND for text in (low, high))
+        return KeyBounds(name, low, high) if short else None
+    return KeyBounds(name, int(low), int(high))
 
 
 def row_hashes(rows: pa.RecordBatch, names: Sequence[str]) -> pa.Array:

@@ -13,12 +13,25 @@ import psycopg
 
 from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.config.sync_config import SyncConfig
-from pgsnow.model.errors import TargetLoginRefused
 from pgsnow.model.settings.settings import Settings
 from pgsnow.postgres.connection import Source
+from pgsnow.snowflake.schema.looks import SharedLooks
+from pgsnow.snowflake.session_pool import SessionPool
 from pgsnow.snowflake.stage.stage import Stages
 from pgsnow.sync.runtime.events import Observer
 from pgsnow.sync.runtime.planner import Planner
+
+
+@dataclass(slots=True)
+class TargetNotes:
+    """Facts about a target that a process keeps between its runs. Moments are those of `time.monotonic`."""
+
+    looked_at: float | None = None
+    """When a run has last looked at it and found it as it was; None: none has."""
+    uncounted_until: float = 0.0
+    """Until then, a statement does not compare the number of its rows: it may not see all of them."""
+    staging_until: float = 0.0
+    """Until then, Snowflake is not asked to read its files without a staging table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +47,19 @@ class EngineContext:
     stop: threading.Event
     """Set when the engine is asked to stop."""
     stages: Stages
+    sessions: SessionPool
+    """The sessions in Snowflake, which all runs share."""
     targets: Mapping[str, str]
     """The full name of each configured table's target."""
     entries: Mapping[str, str]
     """Hash of each configured table's entry, and of the connections: a failed table is tried at once if it changed."""
     destination: Callable[..., Any] | None = None
     """Makes the `Destination` of a run (sync/load/destination.py) instead of SnowflakeDestination: a seam for tests."""
-    refused_logins: dict[str, TargetLoginRefused] = field(default_factory=dict)
-    """The login that Snowflake refused in the latest tick, by the tick's id."""
+    notes: dict[str, TargetNotes] = field(default_factory=dict)
+    """By the full name of the target."""
+    looks: SharedLooks = field(default_factory=SharedLooks)
+    busy: dict[str, int] = field(default_factory=dict)
+    """How many tables the ticks that are running now sync, by the id of the tick."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,8 +31,7 @@ from pgsnow.sync.table.throttle import Throttle
 
 
 class ChunkLoader:
-    """For one thread. A context manager: it keeps its Snowflake session and its folder for part files from one
-    chunk to the next."""
+    """For one thread. A context manager: it keeps its folder for part files from one chunk to the next."""
 
     def __init__(
         self, engine: EngineContext, prepared: Prepared, conn: psycopg.Connection, run_id: str
@@ -42,7 +41,6 @@ class ChunkLoader:
         self._prepared = prepared
         self._conn = conn
         self._spool = Spool(run_id)
-        self._destination: Destination | None = None
 
     def __enter__(self) -> ChunkLoader:
         self._spool.__enter__()
@@ -51,8 +49,6 @@ class ChunkLoader:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._destination is not None:
-            self._destination.close()
         self._spool.__exit__(kind, error, trace)
 
     def load(
@@ -69,15 +65,12 @@ class ChunkLoader:
         worker has claimed the chunk; and what reading, transforming and loading raise.
         """
         table = ClaimedTable(self._engine.ledger, taken.claim)
-        destination = destination_of(
-            self._engine, self._prepared.plan, table, recorder, after=self._destination
-        )
-        self._destination = destination
+        destination = destination_of(self._engine, self._prepared.plan, table, recorder)
         try:
             with Heartbeat(self._engine.ledger.leases, [taken.claim]):
                 destination.batches.cleanup()  # of earlier attempts
                 finish(taken.claim, self._load(taken, destination, recorder, throttle))
-                destination.batches.cleanup()
+                destination.batches.cleanup(wait=True)
         except TargetGone:
             with contextlib.suppress(LeaseLost):  # by now the ledger lists these batches under the table
                 destination.batches.cleanup()

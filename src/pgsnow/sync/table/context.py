@@ -139,8 +139,8 @@ def open_run(
     *,
     loads_staged: bool,
 ) -> Iterator[RunContext]:
-    """The run of an inspected table. Its Snowflake session is closed at the end. If another run has claimed the table
-    in the meantime, this run's open batches are removed first.
+    """The run of an inspected table. If another run has claimed the table in the meantime, this run's open batches are
+    removed at the end.
 
     conn: for small queries. loads_staged: load staged batches now.
     """
@@ -167,7 +167,6 @@ def open_run(
         destination.batches.abandon()
         raise
     finally:
-        destination.close()
         if recorder.in_doubt:
             engine.ledger.sweeps.due_again(table.claim)
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from pgsnow.model.checkpoint import Checkpoint
-from pgsnow.model.deferred_batch import StagedBatch, in_loads
+from pgsnow.model.deferred_batch import StagedBatch, copied_at_once, in_loads
 from pgsnow.model.duration import format_duration
 from pgsnow.model.errors import StagedRowsLost, StagingRefused, TargetMissing, TargetQueryFailed
 from pgsnow.model.evolution.drift import SourceDefinition
@@ -23,6 +24,10 @@ from pgsnow.sync.pipeline.spool import Spool
 from pgsnow.sync.table.context import RunContext
 from pgsnow.sync.table.load_schedule import is_much
 from pgsnow.sync.table.steps import from_the_beginning, reader_of
+
+if TYPE_CHECKING:
+    from pgsnow.postgres.read.reader import Reader
+    from pgsnow.sync.table.insert_only.updates import NewRows
 
 CANNOT_BE_LOADED = (StagedRowsLost, TargetQueryFailed, StagingRefused)
 """Errors of staged batches after which their rows are read again; if that does not help, the error recurs."""
@@ -39,14 +44,22 @@ def stage_or_load(run: RunContext) -> RunContext | None:
         return without_staged(run)
     if isinstance(staged, TargetRecreated):
         return begin_again(run, waiting)
-    if run.loads_staged or is_much(run.plan.config, run.claim.staged):
+    if loads_now(run) or is_much(run.plan.config, run.claim.staged):
         return load_waiting(run)
     return None
 
 
+def loads_now(run: RunContext) -> bool:
+    """True if all that is staged is loaded in this run."""
+    return run.loads_staged or run.plan.config.load_every <= 0
+
+
 def may_wait(run: RunContext) -> bool:
     """False if it is already clear that more than changes must be read, or that the table has been altered."""
-    if run.plan.config.load_every <= 0 or run.plan.whole or run.options.refresh or run.checkpoint is None:
+    config = run.plan.config
+    if not (config.load_every > 0 or config.insert_only):
+        return False
+    if run.plan.whole or run.options.refresh or run.checkpoint is None:
         return False
     everything = run.probe is not None and run.probe.full_read is not None
     if run.restarted:  # rows that were read may be loaded again, and must not be overtaken by staged ones
@@ -58,10 +71,11 @@ def may_wait(run: RunContext) -> bool:
 def stage_changes(run: RunContext) -> list[StagedBatch] | TargetRecreated | None:
     """The newly staged batches; None: everything must be read, and nothing was staged."""
     new: list[StagedBatch] = []
-    reader, waiting = reader_of(run, stages=not run.loads_staged), run.claim.staged
+    reader, waiting = reader_of(run, stages=not loads_now(run)), run.claim.staged
     with reader, Spool(run.claim.run_id) as spool:
         if reader.full_read is not None:
             return None
+        found = look_for_new_rows(run, reader)
         pages = PageStream(reader.pages(), run.recorder)
         if pages.has_pages():
             target = run.destination.prepare(loads=False)
@@ -89,11 +103,30 @@ def stage_changes(run: RunContext) -> list[StagedBatch] | TargetRecreated | None
         run.rejected.flush()
         if run.recorder.rows_rejected:
             run.rejected.judge_older_versions(run.destination.held_keys, only_unknown=True)
-        record_staged(run, new[recorded:], reader.checkpoint(), run.destination.definition(run.drift))
+        staged, checkpoint = new[recorded:], reader.checkpoint()
+        if found is not None:
+            staged, checkpoint = found.staged(staged), found.read_until(checkpoint)
+        record_staged(run, staged, checkpoint, run.destination.definition(run.drift))
+    note_staged(run, new)
+    return new
+
+
+def look_for_new_rows(run: RunContext, reader: Reader) -> NewRows | None:
+    """With `insert_only`: whether the rows of this read may be copied. reader: entered."""
+    if not run.plan.config.insert_only:
+        return None
+    from pgsnow.sync.table.insert_only.updates import look_for_updates  # only for such tables
+
+    return look_for_updates(run, reader)
+
+
+def note_staged(run: RunContext, new: Sequence[StagedBatch]) -> None:
+    """Report rows that wait to be loaded."""
+    if loads_now(run):
+        return
     if rows := sum(batch.rows for batch in new):
         within = format_duration(run.plan.config.load_every)
         run.recorder.events.append(f"staged {rows} row{'s' * (rows != 1)}, to be loaded within {within}")
-    return new
 
 
 def record_staged(
@@ -134,7 +167,7 @@ def load_waiting(run: RunContext) -> RunContext | None:
     waiting = run.claim.staged
     if not waiting:
         return None
-    run.destination.prepare()
+    run.destination.prepare(guarded=not copied_at_once(run.plan.config, waiting))
     if has_lost_rows(run):
         return begin_again(run, waiting)
     try:
@@ -162,7 +195,7 @@ def load_waiting(run: RunContext) -> RunContext | None:
         run.recorder.last_watermark = run.claim.checkpoint.last_watermark
     run.recorder.tell("checkpointed")
     run.recorder.events.append(f"loaded {counted(waiting)}")
-    remove(run, waiting)
+    run.destination.batches.inherit([batch.batch for batch in waiting])  # they are cleaned up at the end
     return None
 
 
@@ -174,8 +207,13 @@ def has_lost_rows(run: RunContext) -> bool:
 def load_all(run: RunContext, waiting: Sequence[StagedBatch]) -> None:
     """Load the staged batches. Raises CANNOT_BE_LOADED."""
     first = next_batch(waiting, run.claim.fence)
+    if copied_at_once(run.plan.config, waiting):
+        run.destination.load_staged(waiting, first)
+        return
     for at, batches in enumerate(in_loads(waiting, run.plan.config.max_rows_per_load)):
         run.destination.load_staged(batches, first + at)
+    if run.plan.config.insert_only:  # an update that the source showed late was copied before
+        run.destination.remove_duplicates()
 
 
 def read_again(run: RunContext, why: str) -> RunContext:

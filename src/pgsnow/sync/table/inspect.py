@@ -49,6 +49,8 @@ class Inspection:
     """The source's server was started since the checkpoint: the ledger in it may have been restored with it."""
     compares: bool = False
     """Ranges of the table's continuous comparison (`verify_every`) are due."""
+    loads: bool | None = None
+    """Whether this tick loads what is staged, as the budget demands; None: it does if that is due."""
 
     @property
     def has_changes(self) -> bool:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 from pgsnow.model.config.table_config import TableOptions
 from pgsnow.model.deferred_batch import StagedBatch
 from pgsnow.sync.table.throttle import MEGABYTE
+
+NEVER = sys.maxsize
+"""`load_when_rows` of a table that a budget slows: however much is staged, it is not loaded before it is due."""
 
 
 def is_due(config: TableOptions, batches: Sequence[StagedBatch], staged_at: float, now: float) -> bool:
@@ -25,6 +29,8 @@ def is_due(config: TableOptions, batches: Sequence[StagedBatch], staged_at: floa
 
 def is_much(config: TableOptions, batches: Sequence[StagedBatch]) -> bool:
     """True if the batches have reached `load_when_rows` or `load_when_mb`, and are loaded before they are due."""
+    if config.load_when_rows == NEVER:
+        return False
     rows, size = sum(batch.rows for batch in batches), sum(batch.size for batch in batches)
     most = min(config.load_when_rows or config.max_rows_per_load, config.max_rows_per_load)
     too_large = config.load_when_mb is not None and size >= config.load_when_mb * MEGABYTE

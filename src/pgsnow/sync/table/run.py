@@ -25,10 +25,10 @@ def sync_table(run: RunContext) -> TableOutcome:
         run = follow_history(run)
     if run.drift.changes:
         steps.follow_key_names(run)
-    if run.plan.config.load_every or run.claim.staged:
+    if run.plan.config.load_every or run.plan.config.insert_only or run.claim.staged:
         at_once = stage_or_load(run)
         if at_once is None:
-            compare_with_source(run)
+            complete(run)
             return TableOutcome()
         run = at_once
     run = steps.follow_source(run)
@@ -42,9 +42,14 @@ def sync_table(run: RunContext) -> TableOutcome:
         if steps.load_changes(run):
             break
         run = steps.from_the_beginning(run)
-    run.destination.batches.cleanup(shadows=True)
-    compare_with_source(run)
+    complete(run)
     return TableOutcome(backfilled=done is not None)
+
+
+def complete(run: RunContext) -> None:
+    """After everything is loaded: compare with the source, if that is due, and clean up."""
+    compare_with_source(run)
+    run.destination.batches.cleanup(shadows=True, wait=True)
 
 
 def compare_with_source(run: RunContext) -> None:

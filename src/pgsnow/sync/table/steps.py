@@ -99,7 +99,8 @@ def load_changes(run: RunContext) -> bool:
 
             run = begin_repair(replace(run, backfill=None), reader.full_read)
         pages, partial = PageStream(reader.pages(), run.recorder), reader.full_read is None
-        target = run.destination.prepare() if pages.has_pages() else None
+        guarded = partial and not run.plan.whole
+        target = run.destination.prepare(guarded=guarded) if pages.has_pages() else None
         if partial and run.table.because is not None:
             return False
         limits = target.limits if target else ()
@@ -152,7 +153,10 @@ def from_the_beginning(run: RunContext) -> RunContext:
 
 def check_fence(run: RunContext, target: PreparedTarget | None) -> None:
     """Before everything is loaded: make sure that the target has no row that this run could not replace or delete.
-    target: None if there are no rows to load. Raises LedgerOutdated."""
+    target: None if there are no rows to load. A statement that replaces the content checks that itself. Raises
+    LedgerOutdated."""
+    if run.replaces_content and (run.plan.config.mode is not TableMode.APPEND or run.options.deletes):
+        return
     appends = run.plan.config.mode is TableMode.APPEND and not run.options.refresh
     is_empty = run.claim.target_columns is None if target is None else target.created
     if not appends and not is_empty:

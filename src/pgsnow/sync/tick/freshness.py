@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from operator import methodcaller
 
 from pgsnow.model.errors import PgsnowError
 from pgsnow.model.report import SyncReport
@@ -13,6 +14,7 @@ from pgsnow.model.unexpected import public_text
 from pgsnow.sync.runtime.context import EngineContext
 from pgsnow.sync.runtime.log import logger
 from pgsnow.sync.runtime.planner import target_of
+from pgsnow.sync.runtime.recorder import Recorder
 
 
 def write_freshness(context: EngineContext, report: SyncReport) -> None:
@@ -37,8 +39,8 @@ def write_freshness(context: EngineContext, report: SyncReport) -> None:
 
 def _write(context: EngineContext, targets: Mapping[str, TargetName], report: SyncReport) -> None:
     from pgsnow.model.errors import TargetMissing
-    from pgsnow.snowflake.session import connect
     from pgsnow.snowflake.sql.heartbeat import HEARTBEAT_TABLE, create_heartbeat, write_heartbeat
+    from pgsnow.sync.load.session import RunSession
 
     now = datetime.now(UTC)
     schemas: dict[TargetName, dict[str, str]] = {}
@@ -49,10 +51,11 @@ def _write(context: EngineContext, targets: Mapping[str, TargetName], report: Sy
             fresh[target.table] = (now - timedelta(seconds=row.lag_seconds)).isoformat()
     if not schemas:
         return
-    with connect(context.settings.snowflake, query_tag=f"pgsnow:heartbeat:{report.run_id}") as session:
-        for table, fresh in schemas.items():
-            try:
-                session.execute(write_heartbeat(table, fresh))
-            except TargetMissing:
-                session.execute(create_heartbeat(table))
-                session.execute(write_heartbeat(table, fresh))
+    run = RunSession(context.sessions, Recorder("heartbeat", "", report.run_id), context.stop)
+    for table, fresh in schemas.items():
+        write = methodcaller("execute", write_heartbeat(table, fresh))
+        try:
+            run.do(write)
+        except TargetMissing:
+            run.do(methodcaller("execute", create_heartbeat(table)))
+            run.do(write)

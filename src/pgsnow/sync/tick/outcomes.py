@@ -96,6 +96,12 @@ class TickOutcomes:
                 "finished", rows=report.rows_processed, detail=report.status.value
             )
 
+    def leave(self, claim: Claim, report: TableReport) -> None:
+        """Report a table that this tick leaves alone; nothing is recorded, and its claim is released."""
+        self._heartbeat.forget(claim)
+        self._reports[claim.table] = report
+        self._context.ledger.leases.release([claim])
+
     def release_rest(self) -> None:
         """Release the claims of tables without a report, as if they had not been inspected."""
         self._context.ledger.leases.release(

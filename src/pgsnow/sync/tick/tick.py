@@ -83,7 +83,9 @@ class Tick:
         """Sync every claimed table, each changed one in a thread of its own."""
         horizon, changed = self._find_changed()
         if horizon is not None:
+            self.context.busy[self.run_id] = len(changed)
             self._each(partial(self._run_table, horizon), changed)
+            del self.context.busy[self.run_id]
         return self._report()
 
     def triage(self) -> tuple[SyncReport, list[Inspection]]:
@@ -131,6 +133,14 @@ class Tick:
     def _find_changed(self) -> tuple[Horizon | None, list[Inspection]]:
         """The horizon, and the inspections of the tables that must be run; the idle ones are completed."""
         horizon, inspections = self._inspect_all()
+        if self.context.config.budget is not None and not (self.options.refresh or self.options.load):
+            from pgsnow.sync.tick.budget import paced  # where there is a budget
+
+            whole = self.outcomes.recorders.keys() >= {table.name for table in self.context.config.enabled}
+            pace = paced(self.context, self.run_id, inspections, whole=whole)
+            inspections = pace.inspections
+            for left, report in pace.left:
+                self.outcomes.leave(left.claim, report)
         changed: list[Inspection] = []
         idle: list[Inspection] = []
         for found in inspections:
@@ -165,6 +175,8 @@ class Tick:
         claim = found.claim
         if self.options.load or not claim.staged:
             return self.options.load
+        if found.loads is not None:
+            return found.loads
         return is_due(found.plan.config, claim.staged, claim.staged_at, claim.granted_at)
 
     def _run_table(

@@ -29,12 +29,39 @@ def rewrite_text(rewrite: Callable[[Any, str], str | None]) -> None:
     wrap_execute(wrap)
 
 
-def rewrite_tree(rewrite: Callable[[Any, exp.Expression], exp.Expression]) -> None:
-    """Lets `rewrite(cursor, node)` replace nodes of a statement's tree, before fakesnow's own transformations."""
+def rewrite_tree(rewrite: Callable[[Any, Any], exp.Expression], *kinds: type[Any]) -> None:
+    """Lets `rewrite(cursor, node)` replace the nodes of these classes in a statement's tree, before fakesnow's own
+    transformations. What stands in place of a node is not looked at again."""
+
+    def each(cursor: Any, tree: Any) -> Any:
+        return tree.transform(
+            lambda node: rewrite(cursor, node) if isinstance(node, kinds) else node, copy=False
+        )
+
+    rewrite_statements_with(each, *kinds)
+
+
+def rewrite_statements_with(rewrite: Callable[[Any, Any], Any], *kinds: type[Any]) -> None:
+    """Lets `rewrite(cursor, tree)` replace the tree of a statement that has a node of one of these classes. Other
+    statements are not walked through, which would take longer than most of them."""
     cursor = fakesnow.cursor.FakeSnowflakeCursor
-    stock = cursor._transform
+    if not hasattr(cursor, "pgsnow_rewrites"):
+        cursor.pgsnow_rewrites = []
+        cursor._transform = _rewriting(cursor._transform)
+    cursor.pgsnow_rewrites.append((frozenset(kinds), rewrite))
 
-    def transform(self: Any, expression: exp.Expression, params: Any) -> Any:
-        return stock(self, expression.transform(lambda node: rewrite(self, node), copy=False), params)
 
-    cursor._transform = transform
+def _rewriting(stock: Callable[..., Any]) -> Callable[..., Any]:
+    def transform(self: Any, expression: Any, params: Any) -> Any:
+        there = _classes(expression)
+        for kinds, rewrite in reversed(self.pgsnow_rewrites):
+            if not there.isdisjoint(kinds):
+                expression = rewrite(self, expression)
+                there = _classes(expression)
+        return stock(self, expression, params)
+
+    return transform
+
+
+def _classes(tree: Any) -> set[type[Any]]:
+    return {type(node) for node in tree.walk()}

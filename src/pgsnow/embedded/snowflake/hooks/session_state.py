@@ -12,17 +12,20 @@ LOCK_TIMEOUT."""
 
 @dataclass
 class SessionState:
-    """The login's number, user, role and warehouse, and the state of the transaction."""
+    """The login's number, user, role, warehouse and query tag, and the state of the transaction."""
 
     number: int = 0
     user: str | None = None
     role: str | None = None
     warehouse: str | None = None
+    tag: str = ""
     lock_seconds: float = LOCK_SECONDS
     open: bool = False
     """True between BEGIN and COMMIT or ROLLBACK."""
     lost: bool = False
     """True while an explicit transaction is open that DuckDB has aborted."""
+    expired: str | None = None
+    """The kind of expiry, see sessions/expiry.py; None: the session has not expired."""
 
 
 def state_of(session: Any) -> SessionState:

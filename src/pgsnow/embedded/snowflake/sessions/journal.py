@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import re
 import threading
@@ -19,8 +18,8 @@ CREDENTIALS = re.compile(r"(\bcredentials)\s*=\s*\([^)]*\)", re.IGNORECASE)
 
 @dataclass
 class JournalEntry:
-    """One statement: its number in order of arrival, its session and query tag, its seconds and error (None while it
-    runs)."""
+    """One statement: its number in order of arrival, its session's number and query tag, its seconds and error (None
+    while it runs)."""
 
     number: int
     text: str
@@ -44,14 +43,11 @@ class Journal:
         with self._lock:
             self._logins += 1
 
-    def statement(self, text: str, token: str, tag: str = "") -> JournalEntry:
-        """Record a statement before it runs; the caller passes the entry to `finish`. The token is not stored. tag: the
-        query tag that was sent with it."""
-        session = hashlib.sha256(token.encode()).hexdigest()[:12]
+    def statement(self, text: str, session: str, tag: str) -> JournalEntry:
+        """Record a statement before it runs; the caller passes the entry to `finish`."""
         with self._lock:
-            noted = JournalEntry(
-                next(self._numbers), CREDENTIALS.sub(r"\1=(***)", text)[:KEPT_CHARACTERS], session, tag
-            )
+            kept = CREDENTIALS.sub(r"\1=(***)", text)[:KEPT_CHARACTERS]
+            noted = JournalEntry(next(self._numbers), kept, session, tag)
             self._statements.append(noted)
         return noted
 

@@ -19,7 +19,8 @@ from pgsnow.embedded.snowflake.sessions.sessions import body_of
 from pgsnow.embedded.snowflake.statements.transactions import in_transaction
 
 OF_THE_SESSION = re.compile(
-    r"\s*(?:begin|start|commit|rollback|use|set|unset|alter\s+session|create\s+(?:or\s+replace\s+)?temp)",
+    r"\s*(?:begin|start|commit|rollback|use|set|unset|alter\s+session"
+    r"|(?:create|drop)\s+(?:or\s+replace\s+)?(?:transient\s+)?(?:temp|schema|database))",
     re.IGNORECASE,
 )
 """Statements that change the session, and run in its own connection."""

@@ -80,6 +80,7 @@ def _remember_login(session: Any, asked: dict[str, Any], request: Request) -> Se
     role, warehouse = request.query_params.get("roleName"), request.query_params.get("warehouse")
     state.role = normalise_ident(role) if role else "PUBLIC"
     state.warehouse = normalise_ident(warehouse) if warehouse else None
+    state.tag = str(parameters.get("QUERY_TAG") or "")
     state.lock_seconds = float(parameters.get("LOCK_TIMEOUT", LOCK_SECONDS))
     return state
 
@@ -114,13 +115,15 @@ def count_logins(journal: Journal) -> None:
 
 
 def note_statements(journal: Journal) -> None:
-    """Keeps each statement's text, and its error number when it failed."""
+    """Keeps each statement's text, session and query tag, and its error number when it failed."""
 
     def wrap(stock: Endpoint) -> Endpoint:
         async def query(request: Request) -> JSONResponse:
-            sent = await body_of(request)
-            tag = str((sent.get("parameters") or {}).get("QUERY_TAG") or "")
-            noted = journal.statement(sent["sqlText"], request.headers.get("Authorization", ""), tag)
+            body = await body_of(request)
+            session = fakesnow.server.sessions.get(fakesnow.server.to_token(request))
+            state = SessionState() if session is None else state_of(session)
+            tag = (body.get("parameters") or {}).get("QUERY_TAG", state.tag)
+            noted = journal.statement(body["sqlText"], str(state.number), str(tag))
             response = await stock(request)
             journal.finish(noted, _error_of(bytes(response.body)))
             return response

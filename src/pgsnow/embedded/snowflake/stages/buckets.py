@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 import tempfile
@@ -18,7 +19,7 @@ from sqlglot import exp
 
 from pgsnow.embedded.snowflake.hooks.cursor import rewrite_text
 from pgsnow.embedded.snowflake.hooks.errors import snowflake_error
-from pgsnow.embedded.snowflake.stages.stages import LIST, answer_of, url_of
+from pgsnow.embedded.snowflake.stages.stages import LIST, REMOVE, answer_of, matches, url_of
 
 S3 = "s3://"
 NO_ACCESS = (91003, "55000")
@@ -49,30 +50,34 @@ class Buckets:
             shutil.rmtree(folder, ignore_errors=True)
 
     @contextmanager
-    def kept(self, url: str) -> Iterator[list[tuple[str, Path]]]:
-        """Every object whose URL begins with this one: its key, and its copy in a folder that goes at the end."""
+    def kept(self, url: str, wanted: Callable[[str], bool]) -> Iterator[list[tuple[str, Path]]]:
+        """Every wanted object whose URL begins with this one: its key, and a copy that is removed at the end."""
         bucket, _ = _split(url)
         self._folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self._folder) as folder:
             client = self._client({})
-            copies = [
-                (each["Key"], Path(folder) / f"{number}.parquet")
-                for number, each in enumerate(self.listed(url, {}))
-            ]
+            keys = [each["Key"] for each in self.listed(url, {}) if wanted(each["Key"])]
+            copies = [(key, Path(folder) / f"{number}.parquet") for number, key in enumerate(keys)]
             for key, path in copies:
                 client.download_file(bucket, key, str(path))
             yield copies
+
+    def remove(self, url: str, keys: list[str]) -> None:
+        """Remove these objects of the URL's bucket."""
+        client = self._client({})
+        for key in keys:
+            client.delete_object(Bucket=_split(url)[0], Key=key)
 
     def listed(self, url: str, credentials: dict[str, str]) -> list[dict[str, Any]]:
         """The objects below the URL, as S3 lists them."""
         bucket, prefix = _split(url)
         client = self._client(credentials)
         try:
-            answer: dict[str, Any] = client.list_objects_v2(Bucket=bucket, Prefix=prefix)
+            pages = list(client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix))
         except client.exceptions.ClientError as error:
             code = error.response["Error"]["Code"]
             raise snowflake_error(NO_ACCESS, f"Failure using stage area. Cause: [{code}]") from None
-        return list(answer.get("Contents", ()))
+        return [found for page in pages for found in page.get("Contents", ())]
 
     def _client(self, credentials: dict[str, str]) -> Any:
         if self.endpoint is None:
@@ -115,22 +120,46 @@ def _read_from(origin: exp.Expression, url: str) -> None:
 
 
 def list_buckets(buckets: Buckets) -> None:
-    """Stock: LIST of an external stage is not supported."""
+    """Stock: LIST and REMOVE of an external stage are not supported."""
 
     def listing(cursor: Any, command: str) -> str | None:
         match = LIST.match(command)
         url = match and _stage_url(cursor, match["stage"])
         if match is None or not url:
             return None
-        found = buckets.listed(url.rstrip("/") + (match["path"] or "/"), {})
-        bucket, _ = _split(url)
         rows = [
-            (f"{S3}{bucket}/{each['Key']}", each["Size"], each["ETag"].strip('"'), str(each["LastModified"]))
-            for each in found
+            (_shown(url, each["Key"]), each["Size"], each["ETag"].strip('"'), str(each["LastModified"]))
+            for each in _found(buckets, url, match)
         ]
         return answer_of(("name", "size", "md5", "last_modified"), rows)
 
+    def removing(cursor: Any, command: str) -> str | None:
+        match = REMOVE.match(command)
+        url = match and _stage_url(cursor, match["stage"])
+        if match is None or not url:
+            return None
+        keys = [each["Key"] for each in _found(buckets, url, match)]
+        buckets.remove(url, keys)
+        return answer_of(("name", "result"), [(_shown(url, key), "removed") for key in keys])
+
     rewrite_text(listing)
+    rewrite_text(removing)
+
+
+def _found(buckets: Buckets, url: str, match: re.Match[str]) -> list[dict[str, Any]]:
+    """The objects of a stage with this URL that a LIST or REMOVE is about."""
+    found = buckets.listed(url.rstrip("/") + (match["path"] or "/"), {})
+    return [each for each in found if is_wanted(url, match["pattern"], each["Key"])]
+
+
+def is_wanted(url: str, pattern: str | None, key: str) -> bool:
+    """True if an object of a stage with this URL matches a PATTERN, or there is none."""
+    prefix = _split(url)[1].rstrip("/")
+    return matches(pattern, key.removeprefix(prefix).lstrip("/"), _shown(url, key))
+
+
+def _shown(url: str, key: str) -> str:
+    return f"{S3}{_split(url)[0]}/{key}"
 
 
 def _source_url(

@@ -7,7 +7,7 @@ from typing import Any
 import fakesnow.checks
 from sqlglot import exp
 
-from pgsnow.embedded.snowflake.hooks.cursor import rewrite_tree
+from pgsnow.embedded.snowflake.hooks.cursor import rewrite_statements_with
 from pgsnow.embedded.snowflake.hooks.errors import snowflake_error
 
 SCAN_TIME = "METADATA$START_SCAN_TIME"
@@ -35,7 +35,7 @@ def copy_transformed() -> None:
     others too (Snowflake docs, "Transform data during a load"). A column that the file does not have is an error here,
     and NULL on the real service.
     """
-    rewrite_tree(lambda _, node: _of_the_file(node))
+    rewrite_statements_with(lambda _, tree: tree.transform(_of_the_file, copy=False), exp.Copy)
 
 
 def copy_without_a_schema() -> None:

@@ -30,7 +30,7 @@ COLUMNS = ("created_on", "name", "database_name", "schema_name", "type", "owner"
 
 def create_formats_in_schemas() -> None:
     """Stock: accepts any option of a Parquet format, and creates formats in schemas that do not exist."""
-    rewrite_tree(_checked)
+    rewrite_tree(_checked, exp.Create)
 
 
 def show_and_drop_formats() -> None:

@@ -9,6 +9,7 @@ import contextlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from glob import escape
 from typing import Any
 
@@ -21,8 +22,8 @@ from sqlglot import exp
 
 from pgsnow.embedded.snowflake.hooks.cursor import Execute, wrap_execute
 from pgsnow.embedded.snowflake.hooks.errors import INVALID_IDENTIFIER, not_implemented, snowflake_error
-from pgsnow.embedded.snowflake.stages.buckets import S3, Buckets
-from pgsnow.embedded.snowflake.stages.stages import existing_stage, files_below, url_of
+from pgsnow.embedded.snowflake.stages.buckets import S3, Buckets, is_wanted
+from pgsnow.embedded.snowflake.stages.stages import existing_stage, files_below, matches, url_of
 from pgsnow.embedded.snowflake.statements.hidden import refuse_if_hidden
 
 PLACE = re.compile(r"@(?P<stage>(?:\"(?:[^\"]|\"\")*\"|[^/\"])+)(?:/(?P<path>.*))?\Z", re.DOTALL)
@@ -32,6 +33,9 @@ OF_THE_FILE = {FILE_NAME: "_fs_file", ROW_NUMBER: "_fs_row_in_file"}
 WHOLE = "_fs_whole_row"
 NAME = "_fs_value_{}"
 """Names for DuckDB, which takes `"id"` and `"ID"` for one."""
+REGISTERED = "pgsnow_registered"
+"""Argument of a stage in a query of an external table: the keys of the files that it consists of."""
+FILE_IS_GONE = (91016, "22000")
 NOT_SET = "a SELECT from a stage without FILE_FORMAT => 'name'"
 
 
@@ -149,16 +153,21 @@ def _key(node: exp.Expression) -> tuple[str, exp.Expression]:
 
 
 def _files(cursor: Any, table: exp.Table, buckets: Buckets) -> list[_File]:
-    _check_format(cursor, table.args.get("format"))
-    place, pattern = place_of(table), table.args.get("pattern")
+    registered = table.args.get(REGISTERED)
+    if registered is None:
+        _check_format(cursor, table.args.get("format"))
+    place, given = place_of(table), table.args.get("pattern")
     if place is None:
         raise AssertionError("not a stage")
-    found = [
-        each
-        for each in _all_files(cursor, place["stage"], place["path"] or "", buckets)
-        if pattern is None or re.fullmatch(pattern.name, each.shown)
-    ]
-    return sorted(found, key=lambda each: each.shown)
+    pattern = given and given.name
+    found = sorted(
+        _all_files(cursor, place["stage"], place["path"] or "", pattern, buckets), key=lambda each: each.shown
+    )
+    if registered is None:
+        return found
+    if missing := sorted(set(registered) - {each.shown for each in found}):
+        raise snowflake_error(FILE_IS_GONE, f"Remote file '{missing[0]}' was not found.")
+    return [each for each in found if each.shown in registered]
 
 
 def _check_format(cursor: Any, given: exp.Expression | None) -> None:
@@ -172,14 +181,18 @@ def _check_format(cursor: Any, given: exp.Expression | None) -> None:
         raise not_implemented(f"a SELECT from staged files of type {options.get('TYPE')}")
 
 
-def _all_files(cursor: Any, stage: str, path: str, buckets: Buckets) -> Iterator[_File]:
+def _all_files(cursor: Any, stage: str, path: str, pattern: str | None, buckets: Buckets) -> Iterator[_File]:
     parts = existing_stage(cursor, stage)
     url = url_of(cursor, parts)
-    if url.startswith(S3):
-        fetched = cursor.pgsnow_fetched.enter_context(buckets.kept(f"{url.rstrip('/')}/{path}"))
-        yield from (_File(str(local), key) for key, local in fetched)
-    else:
-        yield from (_File(str(local), inside) for inside, local in files_below(parts, path))
+    if not url.startswith(S3):
+        for inside, local in files_below(parts, path):
+            if matches(pattern, inside, f"{parts[2].lower()}/{inside}"):
+                yield _File(str(local), inside)
+        return
+    wanted = partial(is_wanted, url, pattern)
+    fetched = buckets.kept(f"{url.rstrip('/')}/{path}", wanted)
+    for key, local in cursor.pgsnow_fetched.enter_context(fetched):
+        yield _File(str(local), key)
 
 
 def _source(files: list[_File], wanted: list[str], alias: exp.TableAlias) -> exp.Subquery:

@@ -16,6 +16,7 @@ import fakesnow.server
 from fakesnow.transforms import stage
 
 from pgsnow.embedded.snowflake.hooks.cursor import Execute, rewrite_text, wrap_execute
+from pgsnow.embedded.snowflake.hooks.errors import not_implemented
 from pgsnow.embedded.snowflake.stages.storage import STAGES
 
 NAME = r"(?:\"(?:[^\"]|\"\")*\"|[\w$%~])+(?:\.(?:\"(?:[^\"]|\"\")*\"|[\w$%])+){0,2}"
@@ -154,8 +155,20 @@ def _found(cursor: Any, match: re.Match[str]) -> Iterator[tuple[str, Path]]:
     parts = existing_stage(cursor, match["stage"])
     for inside, file in files_below(parts, (match["path"] or "").lstrip("/")):
         shown = f"{parts[2].lower()}/{inside}"
-        if match["pattern"] is None or re.fullmatch(match["pattern"], shown):
+        if matches(match["pattern"], inside, shown):
             yield shown, file
+
+
+def matches(pattern: str | None, behind: str, whole: str) -> bool:
+    """True if a file's path matches a PATTERN, or there is none. The real service applies it to the path behind the
+    stage's location; of LIST and REMOVE its documentation does not say whether that is so. A pattern for which it would
+    make a difference is an error here. whole: the path with the location."""
+    if pattern is None:
+        return True
+    found, also = (re.fullmatch(pattern, path) is not None for path in (behind, whole))
+    if found != also:
+        raise not_implemented(f"a PATTERN that does not begin with .*, because of {behind!r} in {whole!r}")
+    return found
 
 
 def files_below(parts: tuple[str, str, str], prefix: str) -> Iterator[tuple[str, Path]]:

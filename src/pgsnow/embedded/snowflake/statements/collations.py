@@ -36,7 +36,7 @@ def collate_columns(known: Collations) -> None:
     """Stock: COLLATE '…' of a column is an error of DuckDB, and there is no DEFAULT_DDL_COLLATION. Here, a database may
     have a default, for as long as the emulator runs, and collations that ignore case are supported (`en-ci`)."""
     rewrite_text(lambda _, command: _set_default(known, command))
-    rewrite_tree(lambda cursor, node: _collated(known, cursor, node))
+    rewrite_tree(lambda cursor, node: _collated(known, cursor, node), exp.ColumnDef)
 
 
 def _set_default(known: Collations, command: str) -> str | None:
@@ -50,7 +50,7 @@ def _set_default(known: Collations, command: str) -> str | None:
 def compare_bytes(known: Collations) -> None:
     """Stock: COLLATE(text, '') is the text itself, which is compared by its column's collation. Here it is compared by
     its bytes, as in Snowflake."""
-    rewrite_tree(lambda _, node: _by_bytes(known, node))
+    rewrite_tree(lambda _, node: _by_bytes(known, node), exp.Collate)
 
 
 def _by_bytes(known: Collations, node: exp.Expression) -> exp.Expression:

@@ -32,6 +32,10 @@ WITHOUT_EFFECT = re.compile(
 LOCK_TIMEOUT = re.compile(
     r"\s*alter\s+session\s+set\b.*\block_timeout\s*=\s*(\d+)", re.IGNORECASE | re.DOTALL
 )
+QUERY_TAG = re.compile(
+    r"\s*alter\s+session\s+(?:unset\b.*\bquery_tag\b|set\b.*\bquery_tag\s*=\s*'(?P<tag>[^']*)')",
+    re.IGNORECASE | re.DOTALL,
+)
 CREATE_DATABASE = re.compile(
     rf"\s*create\s+(?:transient\s+)?database\s+(?P<exists>if\s+not\s+exists\s+)?(?P<name>{IDENTIFIER})\s*;?\s*\Z",
     re.IGNORECASE,
@@ -49,13 +53,16 @@ def accept_settings_without_effect() -> None:
 
 
 def honour_lock_timeout() -> None:
-    """Stock: has no locks, and ignores ALTER SESSION SET LOCK_TIMEOUT (seconds)."""
-    rewrite_text(_set_lock_timeout)
+    """Stock: has no locks, and ignores ALTER SESSION SET LOCK_TIMEOUT (seconds) and QUERY_TAG, which is in the
+    journal."""
+    rewrite_text(_set_parameters)
 
 
-def _set_lock_timeout(cursor: Any, command: str) -> str | None:
+def _set_parameters(cursor: Any, command: str) -> str | None:
     if match := LOCK_TIMEOUT.match(command):
         state_of(cursor._conn).lock_seconds = float(match[1])
+    if match := QUERY_TAG.match(command):
+        state_of(cursor._conn).tag = match["tag"] or ""
     return None
 
 
@@ -134,7 +141,8 @@ def _leave(cursor: Any) -> None:
 def answer_who_and_where() -> None:
     """Stock: CURRENT_WAREHOUSE is not supported, CURRENT_ROLE and CURRENT_USER return constants, and
     CURRENT_DATABASE of a session without a database returns DuckDB's."""
-    rewrite_tree(_who_and_where)
+    known = [each for each in exp.ALL_FUNCTIONS if each.sql_name() in SESSION_FUNCTIONS]
+    rewrite_tree(_who_and_where, exp.Anonymous, *known)
 
 
 def _who_and_where(cursor: Any, node: exp.Expression) -> exp.Expression:

@@ -50,7 +50,7 @@ def refuse_beyond_limits() -> None:
     """Stock: accepts statements of more than 1 MB, names of more than 255 characters, comments in stage paths, Time
     Travel of more than a day for transient tables, unknown warehouses and roles, and narrower types for columns."""
     rewrite_text(_checked)
-    rewrite_tree(lambda cursor, node: _not_narrower(cursor, node))
+    rewrite_tree(_not_narrower, exp.AlterColumn)
 
 
 def _checked(cursor: Any, command: str) -> None:
@@ -84,10 +84,18 @@ def _check_account(cursor: Any, command: str) -> None:
 
 def is_known(run: Callable[[str], Any], kind: str, name: str) -> bool:
     """True if there is a warehouse or role of this name."""
-    if name in GIVEN[kind]:
-        return True
-    there = run("SELECT 1 FROM duckdb_tables() WHERE table_name = '_pgsnow_names'").fetchone()
-    return bool(there) and (kind, name) in run(f"SELECT kind, name FROM {NAMES}").fetchall()  # noqa: S608
+    return name in GIVEN[kind] or name in _created(run, kind)
+
+
+def names_of(cursor: Any, kind: str) -> set[str]:
+    """All warehouses or roles that there are."""
+    return GIVEN[kind] | _created(lambda text: _run(cursor, text), kind)
+
+
+def _created(run: Callable[[str], Any], kind: str) -> set[str]:
+    if run("SELECT 1 FROM duckdb_tables() WHERE table_name = '_pgsnow_names'").fetchone() is None:
+        return set()
+    return {row[1] for row in run(f"SELECT kind, name FROM {NAMES}").fetchall() if row[0] == kind}  # noqa: S608
 
 
 def _run(cursor: Any, text: str, *values: str) -> Any:

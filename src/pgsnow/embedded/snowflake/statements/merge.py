@@ -67,7 +67,7 @@ def replace_changed_rows() -> None:
     def wrap(stock: Execute) -> Execute:
         def execute(self: Any, command: str, params: Any = None, *args: Any, **kwargs: Any) -> Any:
             bound = params or kwargs.get("binding_params")
-            if CHANGES.match(command) and not bound and change_rows(self, command):
+            if CHANGES.match(command) and not isinstance(bound, dict) and change_rows(self, command, bound):
                 return self
             return stock(self, command, params, *args, **kwargs)
 

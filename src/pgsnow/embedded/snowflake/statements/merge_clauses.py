@@ -68,9 +68,11 @@ def clauses_of(merge: exp.Expression) -> Clauses | None:
 
 
 def _has_unknowns(merge: exp.Merge) -> bool:
-    """True if the statement has values that are known only when it runs. `$1` is a column of a staged file."""
-    found = merge.find_all(exp.Placeholder, exp.Parameter)
-    return any(isinstance(each, exp.Placeholder) or not isinstance(each.this, exp.Literal) for each in found)
+    """True if a clause has values that are known only when it runs, or the source has variables. `$1` is a column of a
+    staged file; bound values in the source are passed to DuckDB."""
+    variables = [each for each in merge.find_all(exp.Parameter) if not isinstance(each.this, exp.Literal)]
+    in_source = sum(1 for _ in merge.args["using"].find_all(exp.Placeholder))
+    return bool(variables) or in_source < sum(1 for _ in merge.find_all(exp.Placeholder))
 
 
 def _clause(when: exp.When) -> Clause | None:

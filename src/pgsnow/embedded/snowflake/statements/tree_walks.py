@@ -29,7 +29,7 @@ NODES: dict[tuple[type[Any], ...], str] = {
     (exp.Values,): "values_columns",
     (exp.Lateral, exp.TableFromRows): "flatten",
     (exp.Select,): "result_scan random alias_in_join alias_in_where",
-    (exp.DataType,): "semi_structured_types timestamp_ntz float_to_double",
+    (exp.DataType,): "semi_structured_types timestamp_ntz float_to_double integer_precision",
     (exp.Cast,): "json_extract_cast_as_varchar flatten_value_cast_as_varchar timestamp_offsets",
     (exp.Anonymous,): "try_parse_json to_date haversine",
     (exp.DateAdd,): "dateadd_date_cast dateadd_string_literal_timestamp_cast",
@@ -50,6 +50,10 @@ NODES: dict[tuple[type[Any], ...], str] = {
     (exp.Trim,): "trim_cast_varchar",
     (exp.ToNumber,): "to_decimal",
     (exp.ToVariant,): "to_variant",
+    (exp.UnixToTime, exp.Anonymous, exp.Cast): "to_timestamp",
+    (exp.StarMap, exp.Struct, exp.JSONObject): "object_construct",
+    (exp.SHA2, exp.SHA2Digest, exp.Anonymous): "sha256",
+    (exp.Alter, exp.Command): "alter_table_strip_cluster_by",
 }
 """Classes of nodes → transformations that return every other node as it is."""
 NODES_OF = {name: frozenset(nodes) for nodes, names in NODES.items() for name in names.split()}

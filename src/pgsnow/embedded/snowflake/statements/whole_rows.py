@@ -7,7 +7,7 @@ of them. Snowflake's clients do not depend on the order of rows in a table.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import fakesnow.cursor
@@ -25,8 +25,9 @@ MULTI_JOINED = "multi-joined rows updated"
 GONE = f'SELECT "{ROW}" FROM {ROWS} WHERE "{ROW}" IS NOT NULL'
 
 
-def change_rows(cursor: Any, command: str) -> bool:
-    """Run the statement and put its result into the cursor. False: nothing was done, fakesnow must run it.
+def change_rows(cursor: Any, command: str, bound: Sequence[Any] | None = None) -> bool:
+    """Run the statement and put its result into the cursor. False: nothing was done, fakesnow must run it. bound: the
+    values of its question marks.
 
     Runs in the current transaction, which an error ends. Raises DuckDB's errors, and Snowflake's 100090.
     """
@@ -40,7 +41,7 @@ def change_rows(cursor: Any, command: str) -> bool:
     cursor.check_db_and_schema(statement)
     table = cursor._transform(exp.select("*").from_(merge.this.copy()), None).args["from_"].this
     table.set("alias", None)
-    merging = WholeRowMerge(cursor, merge, clauses, table.sql(dialect="duckdb"))
+    merging = WholeRowMerge(cursor, merge, clauses, table.sql(dialect="duckdb"), bound)
     if not merging.possible:
         return False
     columns = [*clauses.kinds, *([MULTI_JOINED] if statement is not merge else ())]
@@ -51,12 +52,20 @@ def change_rows(cursor: Any, command: str) -> bool:
 class WholeRowMerge:
     """One MERGE by whole rows. target: the table's name in DuckDB."""
 
-    def __init__(self, cursor: Any, merge: exp.Expression, clauses: Clauses, target: str) -> None:
+    def __init__(
+        self,
+        cursor: Any,
+        merge: exp.Expression,
+        clauses: Clauses,
+        target: str,
+        bound: Sequence[Any] | None = None,
+    ) -> None:
         self._cursor = cursor
         self._run: Callable[..., Any] = cursor._duck_conn.execute
         self._merge = merge
         self._clauses = clauses
         self._target = target
+        self._bound = list(bound or ())
         self._updated = clauses.values_of(UPDATE)
         self._inserted = clauses.values_of(INSERT) or {}
         self._columns = columns_of(cursor._duck_conn, target)
@@ -106,7 +115,8 @@ class WholeRowMerge:
         ]
         self._run(
             f"CREATE OR REPLACE TEMPORARY TABLE {ROWS} AS SELECT {', '.join([f'{WHAT}, {ROW}', *casts])} "
-            f'FROM ({found}) WHERE "{WHAT}" IS NOT NULL'
+            f'FROM ({found}) WHERE "{WHAT}" IS NOT NULL',
+            self._bound,
         )
 
     def _case(self) -> exp.Case:

@@ -28,12 +28,12 @@ def keep_38_digits() -> None:
     """Stock: NUMBER(38,0), NUMBER and INT hold 64 bits. In Snowflake all of them hold 38 digits."""
     stock = fakesnow.transforms.integer_precision
 
-    def precision(node: Any) -> Any:
+    def integer_precision(node: Any) -> Any:
         if isinstance(node, exp.DataType) and _is_whole(node):
             return exp.DataType.build(WHOLE)
         return stock(node)
 
-    fakesnow.transforms.integer_precision = precision
+    fakesnow.transforms.integer_precision = integer_precision
     fakesnow.server.to_sf = _with_narrow_integers(fakesnow.server.to_sf)
 
 
@@ -68,7 +68,7 @@ def _fits(column: pa.ChunkedArray) -> bool:
 def enforce_no_keys() -> None:
     """Stock: PRIMARY KEY, UNIQUE and FOREIGN KEY are enforced. Snowflake only stores them, and makes a primary
     key's columns NOT NULL (Snowflake docs, "Constraints")."""
-    rewrite_tree(lambda _, node: _without_keys(node))
+    rewrite_tree(lambda _, node: _without_keys(node), exp.Create)
 
 
 def _without_keys(node: exp.Expression) -> exp.Expression:
@@ -111,7 +111,7 @@ def keep_json_digits() -> None:
     """Stock: PARSE_JSON converts every number to a float, and keeps both values of a key that an object has twice.
     Snowflake keeps up to 38 digits, and such a key is an error without the option `d`. Here, with the option both
     values stay, and without it only the keys of the outermost object are looked at."""
-    rewrite_tree(lambda _, node: _as_cast(node))
+    rewrite_tree(lambda _, node: _as_cast(node), exp.ParseJSON)
 
 
 def _as_cast(node: exp.Expression) -> exp.Expression:

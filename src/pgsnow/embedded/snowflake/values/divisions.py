@@ -12,7 +12,7 @@ from pgsnow.embedded.snowflake.hooks.errors import DIVIDED_BY_ZERO
 
 def refuse_division_by_zero() -> None:
     """Stock: a division by zero is infinity, and a remainder of it is NULL. In Snowflake both are an error, 100051."""
-    rewrite_tree(lambda _, node: _checked(node))
+    rewrite_tree(lambda _, node: _checked(node), exp.Div, exp.Mod)
 
 
 def _checked(node: exp.Expression) -> exp.Expression:

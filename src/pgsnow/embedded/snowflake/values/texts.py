@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlglot import exp
 
-from pgsnow.embedded.snowflake.hooks.cursor import rewrite_tree
+from pgsnow.embedded.snowflake.hooks.cursor import rewrite_statements_with
 
 ELEMENTS = {
     "YYYY": "%Y",
@@ -31,33 +31,35 @@ TRIMS = {"LEADING": "ltrim", "TRAILING": "rtrim", "": "trim"}
 def write_by_format() -> None:
     """Stock: TO_VARCHAR of a column ignores the format. Here the format of a date, a time or a timestamp is honoured,
     if it consists of YYYY, MM, DD, HH24, MI, SS, FF6, FF9 and punctuation."""
-    rewrite_tree(lambda _, node: _each(node, exp.ToChar, _formatted))
-    rewrite_tree(lambda _, node: _each(node, exp.TimeToStr, _to_nanoseconds))
+    _rewrite(exp.ToChar, _formatted)
+    _rewrite(exp.TimeToStr, _to_nanoseconds)
 
 
 def trim_as_told() -> None:
     """Stock: LTRIM, RTRIM and TRIM remove blanks on both sides, whatever characters are given."""
-    rewrite_tree(lambda _, node: _each(node, exp.Trim, _trimmed))
+    _rewrite(exp.Trim, _trimmed)
 
 
 def read_hexadecimal() -> None:
     """Stock: TO_NUMBER with a format fails. Here a format of up to 15 digits `X` is supported."""
-    rewrite_tree(lambda _, node: _each(node, exp.ToNumber, _number))
+    _rewrite(exp.ToNumber, _number)
 
 
 def join_in_one_step() -> None:
     """Stock: CONCAT of many texts becomes a chain of `||`, of which each link copies what is joined so far. DuckDB's
     concat leaves NULLs out, so it serves where no argument can be NULL."""
-    rewrite_tree(lambda _, node: _each(node, exp.Concat, _joined))
+    _rewrite(exp.Concat, _joined)
 
 
-def _each(node: exp.Expression, kind: type[exp.Expression], rewrite: Callable[[Any], Any]) -> exp.Expression:
-    """The statement's tree, given its root, with each expression of this kind rewritten, the innermost first: they
-    contain one another. Any other node is returned as it is."""
-    if node.parent is None:
-        for found in reversed(list(node.find_all(kind))):
+def _rewrite(kind: type[Any], rewrite: Callable[[Any], Any]) -> None:
+    """Rewrites each expression of this kind, the innermost first: they contain one another."""
+
+    def whole(_: Any, tree: exp.Expression) -> exp.Expression:
+        for found in reversed(list(tree.find_all(kind))):
             found.replace(rewrite(found))
-    return node
+        return tree
+
+    rewrite_statements_with(whole, kind)
 
 
 def _formatted(node: exp.Expression) -> exp.Expression:

@@ -35,6 +35,18 @@ class RowsOut(ApiModel):
     rejected: int
 
 
+class BudgetOut(ApiModel):
+    """Credits of today (UTC), estimated, and the number of slowed tables. conflict: why the budget cannot be kept; ""
+    if it can."""
+
+    limit: float | None
+    spent: float
+    forecast: float
+    held_until: datetime | None
+    conflict: str
+    slowed: int
+
+
 class SummaryOut(ApiModel):
     """The whole sync."""
 
@@ -53,6 +65,8 @@ class SummaryOut(ApiModel):
     warehouse_seconds_24h: float | None
     credits_24h: float | None
     """Estimated."""
+    budget: BudgetOut | None
+    """Null if no budget is configured."""
     rows_24h: RowsOut
     tables: int
     states: dict[str, int]
@@ -94,6 +108,17 @@ class BackfillOut(ApiModel):
     left_seconds: float | None
 
 
+class SlowedOut(ApiModel):
+    """How the budget slows a table: seconds between its loads, those configured, why, until when at the latest, and
+    when its next load is expected."""
+
+    load_every: float
+    configured: float
+    why: str
+    until: datetime
+    next_load: datetime
+
+
 class TableOut(ApiModel):
     """One table."""
 
@@ -123,6 +148,8 @@ class TableOut(ApiModel):
     pause: PauseOut | None
     backfill: BackfillOut | None
     verified_at: datetime | None
+    slowed: SlowedOut | None
+    """Null if the budget does not slow it."""
 
 
 class TablesOut(ApiModel):

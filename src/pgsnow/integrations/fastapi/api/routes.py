@@ -10,6 +10,7 @@ from fastapi import APIRouter, Path, Query
 from pgsnow import __version__
 from pgsnow.integrations.fastapi.api.actions import add_actions
 from pgsnow.integrations.fastapi.api.models import (
+    BudgetOut,
     CertificatesOut,
     ErrorOut,
     ErrorsOut,
@@ -96,6 +97,7 @@ def _add_tables(router: APIRouter, web: Web) -> None:
             statements_24h=found.day.statements,
             warehouse_seconds_24h=found.day.warehouse_seconds,
             credits_24h=found.day.credits,
+            budget=BudgetOut.model_validate(found.budget) if found.budget else None,
             rows_24h=RowsOut.model_validate(found.day_rows),
             tables=len(found.tables),
             states={str(state): count for state, count in found.counts.items()},

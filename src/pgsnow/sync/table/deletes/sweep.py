@@ -75,7 +75,6 @@ def find_and_remove(run: RunContext) -> Findings:
             found.certain &= remove(run, found)
             remove_marked(run, found)
             settle_others(run, found)
-            run.destination.batches.cleanup()
             return found
     finally:
         recorder.sweep_seconds += time.monotonic() - began

@@ -1,0 +1,1 @@
+"""Costs of syncing: what was spent, what a day will cost, and what the account says."""

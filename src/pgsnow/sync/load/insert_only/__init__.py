@@ -1,0 +1,1 @@
+"""Tables whose rows never change (`insert_only`): copied into their targets without a MERGE, each batch once."""

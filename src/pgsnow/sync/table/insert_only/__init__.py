@@ -1,0 +1,1 @@
+"""Reads of tables whose rows should never change (`insert_only`)."""

@@ -1,0 +1,95 @@
+"""The statements of each kind of tick, from the emulator's journal, as docs/loading.md and docs/benchmarks.md show
+them."""
+
+from __future__ import annotations
+
+from pgsnow.model.report import Status
+from tests.world import World
+
+TABLES = """
+insert into users select g, 'n' || g, g, '{"a": [1]}' from generate_series(1, 100) g;
+create table orders (id bigint primary key, name text, updated_at timestamptz not null default now());
+insert into orders select g, 'n' || g from generate_series(1, 100) g;
+create table prices (id bigint primary key, price numeric(10, 2));
+insert into prices select g, g from generate_series(1, 100) g;
+analyze
+"""
+TARGETS = [
+    {"source": "public.orders", "target": "analytics.orders", "pk": "id", "watermark_column": "updated_at"},
+    {"source": "public.prices", "target": "analytics.prices", "pk": "id", "mode": "full"},
+]
+
+
+def sent(world: World, *tables: str, load: bool = False) -> list[str]:
+    """The first word of each statement of a tick over these tables (with the second one of CREATE), and `login`."""
+    noted, logins = world.emulator.noted(), world.emulator.connections()
+    with world.engine() as engine:
+        report = engine.tick([f"public.{name}" for name in tables], load=load)
+    assert not report.failures, report.failures
+    assert world.emulator.connections() - logins <= len(tables)
+    words = [text.split() for text in world.emulator.statements_since(noted)]
+    return [" ".join(text[:2]) if text[0] in ("CREATE", "INSERT") else text[0] for text in words]
+
+
+def test_each_kind_of_tick_sends_as_few_statements_as_documented(world: World) -> None:
+    """A first load: SHOW, CREATE, PUT, COPY and a count; the first one of a schema also creates what all of its tables
+    share. An increment: PUT and MERGE, or MERGE alone. A replaced content: SHOW, PUT, INSERT. Rows that are loaded
+    later: PUT, and then one MERGE for all of them. Files of all tables are removed by one statement."""
+    world.tables += [dict(table) for table in TARGETS]
+    world.sql(TABLES)
+    first = ["SHOW", "CREATE TABLE", "PUT", "COPY", "SELECT"]
+    for_the_schema = ["SHOW", "CREATE SCHEMA", "CREATE TABLE", "CREATE STAGE", "CREATE FILE"]
+    assert sent(world, "users") == [*first[:2], *for_the_schema, *first[2:]]
+    assert sent(world, "orders") == first
+    assert sent(world, "prices") == ["SHOW", "CREATE TRANSIENT", "PUT", "INSERT OVERWRITE"]
+    assert sent(world, "users", "orders", "prices") == []
+
+    world.sql("update users set name = 'few', updated_at = now() where id <= 3")
+    assert sent(world, "users") == ["MERGE"]
+    world.sql("update users set name = 'many', updated_at = now()")
+    assert sent(world, "users") == ["PUT", "MERGE"]
+    world.sql("update prices set price = price + 1")
+    assert sent(world, "prices") == ["SHOW", "PUT", "INSERT OVERWRITE"]
+    world.assert_equal()
+
+    world.tables[0]["load_every"] = "50d"
+    for name in ("first", "second"):
+        world.sql(f"update users set name = '{name}', updated_at = now()")
+        assert sent(world, "users") == ["PUT"]
+    assert sent(world, "users", load=True) in (["MERGE"], ["SHOW", "MERGE"])
+    world.assert_equal()
+
+    [(waiting, tables)] = world.sql("select count(*), count(distinct source_table) from sync_loaded_files")
+    assert (waiting, tables) == (7, 3)
+    world.sql("update sync_loaded_files set loaded_at = now() - interval '11 minutes'")
+    world.sql("update orders set name = 'x', updated_at = now()")
+    assert sent(world, "orders") == ["SHOW", "PUT", "MERGE", "REMOVE"]
+    assert world.snowflake("LIST @ANALYTICS.PGSNOW_STAGE") == []
+    assert world.sql("select * from sync_loaded_files") == []
+
+
+def test_a_process_that_ends_removes_what_is_loaded(world: World) -> None:
+    """`pgsnow run` leaves no files: one REMOVE for all tables, in a session that is opened only if files wait. Those in
+    a stage that the role does not see stay listed, unless it is the stage of a configured table."""
+    world.tables += [dict(table) for table in TARGETS]
+    world.sql(TABLES)
+    with world.engine() as engine:
+        assert {table.status for table in engine.tick().tables} == {Status.OK}
+        noted = world.emulator.noted()
+        engine.remove_loaded_files()
+        removed = world.emulator.statements_since(noted)
+        assert [text.split()[0] for text in removed] == ["REMOVE"]
+        assert world.snowflake("LIST @ANALYTICS.PGSNOW_STAGE") == []
+        assert world.sql("select * from sync_loaded_files") == []
+        before = world.emulator.noted()
+        engine.remove_loaded_files()
+        assert world.emulator.statements_since(before) == []
+        account = world.settings.snowflake.account
+        for location in ('"D"."UNSEEN"."PGSNOW_STAGE"', "'"):
+            world.source.execute(
+                "insert into sync_loaded_files values (%s, %s, 'x/1-0', 'x', 1, now() - interval '2 hours')",
+                [account, location],
+            )
+        engine.remove_loaded_files()
+        assert len(world.emulator.statements_since(before)) == 1
+        assert world.sql("select count(*) from sync_loaded_files") == [(2,)]
