@@ -47,7 +47,7 @@ class OpenBatch:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class FilePlace:
     """The stage of a run's files. account, location: as in LoadedFiles. remove_due: removes loaded files that have
     waited here for long enough."""
 
@@ -66,7 +66,7 @@ class OpenBatches:
         remove: Callable[[Sequence[OpenBatch]], None],
         remove_once: Callable[[Sequence[OpenBatch]], None],
         unsettled: set[int] | None = None,
-        place: Place | None = None,
+        place: FilePlace | None = None,
     ) -> None:
         """remove: removes everything that these batches have left, with retries. remove_once: the same, without a
         retry. unsettled: gets the numbers of inherited sessions. place: None if no files can wait."""
