@@ -49,7 +49,7 @@ def test_several_folders_are_one_source() -> None:
 
 
 def test_a_few_rows_are_bound() -> None:
-    assert staged.bound_source(TARGET, (ID, DOC), 2) == (
+    assert staged.staged_source(TARGET, (ID, DOC), bound=2) == (
         '(SELECT 0 AS "_PGSNOW_ROWS") AS n LEFT JOIN (SELECT column1::NUMBER(38,0) AS "ID",'
         ' column2::VARCHAR AS "DOC", column3::NUMBER(38,0) AS "_PGSNOW_ROW"'
         " FROM VALUES (?, ?, ?), (?, ?, ?)) AS r ON TRUE"

@@ -13,7 +13,7 @@ from pgsnow.model.table import TargetName
 from pgsnow.model.types.mapping import Field
 from pgsnow.snowflake.load.bind_values import BoundInsert, bind_batches
 from pgsnow.snowflake.sql import statements as sql
-from pgsnow.snowflake.sql.staged import bound_source, guarded, staged_source
+from pgsnow.snowflake.sql.staged import guarded, staged_source
 from pgsnow.snowflake.stage.stage import INTERNAL, Stage
 from pgsnow.snowflake.statement import COPY, MERGE, GuardedStatement, RowsLoaded, SqlStatement, Step
 
@@ -51,7 +51,7 @@ def merge_at_once(
     if origin is None:
         rows = [row for path in paths for piece in bind_batches(path) for row in piece]
         uploads, binds = tuple[Step, ...](), [bind for row in rows for bind in row]
-        source = bound_source(target, output, len(rows), counted=counted)
+        source = staged_source(target, output, bound=len(rows), counted=counted)
     else:
         uploads, binds = stage.put(target, batch.batch, paths if parts is None else parts), None
         source = staged_source(target, output, [origin], counted=counted)

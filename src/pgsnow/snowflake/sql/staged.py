@@ -33,37 +33,35 @@ def create_file_format(target: TargetName) -> str:
 def staged_source(
     target: TargetName,
     output: Sequence[Field],
-    origins: Sequence[str],
+    origins: Sequence[str] = (),
     *,
+    bound: int = 0,
     counted: bool = False,
     hashed: bool = False,
 ) -> str:
-    """Text for FROM: the rows of part files as `r`, each column in the type that it would have in a staging
-    table, and `n`, one row that is there even if no file is. Its guard is `guarded`, which the statement must use.
+    """Text for FROM: the rows of part files as `r`, each column in the type that it would have in a staging table, and
+    `n`, one row that is there even if no file is. Its guard is `guarded`, which the statement must use.
 
-    origins: folders in a stage, as `Stage.origin` names them, each with its closing slash. counted: `n` has the number
-    of rows in the target, which is metadata. hashed: the files have HASH_COLUMN.
+    origins: folders in a stage, as `Stage.origin` names them, each with its closing slash. bound: the rows are so many
+    rows of bound values instead: one `?` for each value, row by row, the order last. counted: `n` has the number of
+    rows in the target, which is metadata. hashed: the files have HASH_COLUMN.
     """
     columns = [(f.target, f.type.staged) for f in output]
     columns += [(HASH_COLUMN, "VARCHAR")] if hashed else []
     columns.append((ORDER_COLUMN, WHOLE))
-    values = ", ".join(f"$1:{quote(name)}::{kind} AS {quote(name)}" for name, kind in columns)
-    read_as = f"(FILE_FORMAT => {text(file_format_of(target))})"
-    rows = " UNION ALL ".join(f"SELECT {values} FROM {origin} {read_as}" for origin in origins)
-    return joined(target, rows, counted=counted)
-
-
-def bound_source(target: TargetName, output: Sequence[Field], rows: int, *, counted: bool = False) -> str:
-    """Like `staged_source`, for so many rows of bound values: one `?` for each value, row by row, the order last."""
-    columns = [(f.target, f.type.staged) for f in output]
-    columns.append((ORDER_COLUMN, WHOLE))
-    values = ", ".join(f"column{at}::{kind} AS {quote(name)}" for at, (name, kind) in enumerate(columns, 1))
-    row = f"({', '.join('?' for _ in columns)})"
-    return joined(target, f"SELECT {values} FROM VALUES {', '.join([row] * rows)}", counted=counted)
-
-
-def joined(target: TargetName, rows: str, *, counted: bool) -> str:
-    """This query's rows as `r`, joined to `n`: see `staged_source`."""
+    if bound:
+        row = f"({', '.join('?' for _ in columns)})"
+        paths, places = (
+            [f"column{at}" for at in range(1, len(columns) + 1)],
+            [f"VALUES {', '.join([row] * bound)}"],
+        )
+    else:
+        read_as = f"(FILE_FORMAT => {text(file_format_of(target))})"
+        paths = [f"$1:{quote(name)}" for name, _ in columns]
+        places = [f"{origin} {read_as}" for origin in origins]
+    cast = zip(paths, columns, strict=True)
+    values = ", ".join(f"{path}::{kind} AS {quote(name)}" for path, (name, kind) in cast)
+    rows = " UNION ALL ".join(f"SELECT {values} FROM {place}" for place in places)
     there = f"COUNT(*) AS {TARGET_ROWS} FROM {qualified(target)}" if counted else f"0 AS {TARGET_ROWS}"
     return f"(SELECT {there}) AS n LEFT JOIN ({rows}) AS r ON TRUE"
 

@@ -79,12 +79,6 @@ class LoadContext:
             return choose_method(rows, size)
         return "insert" if method is LoadMethod.INSERT else "stage"
 
-    def is_bound(self, batch: LoadBatch) -> bool:
-        """True if the batch is so small that its rows are bound to the statement that merges them."""
-        method = self.plan.config.load
-        chooses = method is LoadMethod.AUTO or method is LoadMethod.INSERT
-        return chooses and choose_method(batch.rows, batch.size) == "insert"
-
     def origin(self, batch: LoadBatch) -> str | None:
         """The batch's folder, from which one statement may read; None: it needs a staging table."""
         by_insert = self.plan.config.load is LoadMethod.INSERT

@@ -6,9 +6,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pgsnow.model.batch import LoadBatch, LoadResult
+from pgsnow.model.config.sync_config import LoadMethod
 from pgsnow.model.errors import TargetMissing, TargetQueryFailed, TargetRowsChanged
 from pgsnow.model.table import JUST_CREATED, TargetName
-from pgsnow.snowflake.load.merge import merge_at_once, merge_steps
+from pgsnow.snowflake.load.merge import choose_method, merge_at_once, merge_steps
 from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.statement import GuardedStatement, Step
 from pgsnow.sync.load.context import LoadContext
@@ -66,7 +67,8 @@ class MergeLoader:
         rows, audited = load.certain_rows, load.audited(marks=self.shadow is None)
         if self.shadow is None and load.target.reads_files:
             # A late MERGE of a killed run finds no file; with bound values, the number of the target's rows stops it.
-            few = rows is not None and load.is_bound(batch)
+            few = rows is not None and choose_method(batch.rows, batch.size) == "insert"
+            few = few and plan.config.load in (LoadMethod.AUTO, LoadMethod.INSERT)
             origin = None if few else load.origin(batch)
             if few or origin is not None:
                 load.batches.leaves(batch.batch, files=not few)

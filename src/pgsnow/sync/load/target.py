@@ -98,6 +98,8 @@ class Target:
         self._reads_all = False
         self._state: TargetState | None = None
         self._looked = False
+        self.reads_files = reads_files(plan) and time.monotonic() >= self.notes.staging_until
+        """True if a statement may read part files without a staging table."""
         self.columns = table.claim.target_columns
         """The cached columns, name → type; None: they must be looked up before the next load."""
 
@@ -106,17 +108,12 @@ class Target:
         self.columns = None
         self._table.remember_target(None)
 
-    @property
-    def reads_files(self) -> bool:
-        """True if a statement may read part files without a staging table."""
-        return reads_files(self._plan) and time.monotonic() >= self.notes.staging_until
-
     def refuse_files(self, why: Exception) -> bool:
         """Read part files through staging tables from now on, because Snowflake has rejected the other way; False: they
         are read so already, or the configuration does not allow it."""
         if not self.reads_files or self._plan.config.load_via is LoadVia.STAGE:
             return False
-        self.notes.staging_until = time.monotonic() + STAGING_SECONDS
+        self.reads_files, self.notes.staging_until = False, time.monotonic() + STAGING_SECONDS
         self._recorder.events.append(REFUSED.format(target=self._plan.target, why=why))
         return True
 
@@ -146,17 +143,17 @@ class Target:
             self._made -= {stage_of(self._plan.target), file_format_of(self._plan.target)}
         self._reads_all = False
         known = self.columns is not None and self._shape.suffices(self.columns)
-        if known and not relaxed and (self._looked or not loads or (guarded and self._is_recent)):
+        notes, now = self.notes, time.monotonic()
+        # Then the statements notice by themselves if the number of rows is another.
+        relies = (
+            guarded and self._table.rows is not None and self.reads_files and notes.uncounted_until <= now
+        )
+        recent = relies and notes.looked_at is not None and now - notes.looked_at < LOOK_SECONDS
+        if known and not relaxed and (self._looked or recent or not loads):
             return False
         if not self._session.do(lambda session: self.look(session, relaxed=relaxed)):
             self._session.do(lambda session: self.fit(session, relaxed=relaxed))
         return self._reads_all
-
-    @property
-    def _is_recent(self) -> bool:
-        now, notes = time.monotonic(), self.notes
-        counted = self._table.rows is not None and self.reads_files and notes.uncounted_until <= now
-        return counted and notes.looked_at is not None and now - notes.looked_at < LOOK_SECONDS
 
     def fit(self, session: Session, *, relaxed: bool = False) -> None:
         """Like `make_fit`, but within an action that has a session already."""
