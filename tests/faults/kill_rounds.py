@@ -131,6 +131,7 @@ def kill_while_rows_are_copied(world: World) -> None:
         process.wait()
     world.sql(add)
     assert_recovered(world)
+    assert world.sql("select count(*) from sync_logs where full_read is not null") == [(1,)]  # the first one
     assert world.snowflake("SELECT COUNT(*) FROM ANALYTICS.USERS__PGSNOW_BATCHES") == [(1,)]
 
 
