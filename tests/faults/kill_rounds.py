@@ -124,13 +124,14 @@ def kill_while_rows_are_copied(world: World) -> None:
     assert_recovered(world)
     world.sql(add)
     with FaultProxy(world.emulator.port) as proxy:
-        proxy.behave(hold_replies=b"COMMIT")
+        proxy.behave(hold_replies=b'"COMMIT"')
         process = tick(world, None, SNOWFLAKE_PORT=str(proxy.port))
         assert proxy.wait_until_holding(CEILING), "no COMMIT reached Snowflake"
         process.kill()
         process.wait()
     world.sql(add)
     assert_recovered(world)
+    assert world.sql("select count(*) from sync_logs where full_read is not null") == [(1,)]  # the first one
     assert world.snowflake("SELECT COUNT(*) FROM ANALYTICS.USERS__PGSNOW_BATCHES") == [(1,)]
 
 

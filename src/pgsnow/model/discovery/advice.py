@@ -19,6 +19,7 @@ from pgsnow.model.discovery.survey import SurveyedTable
 from pgsnow.model.discovery.watermark_choice import unproven
 from pgsnow.model.duration import format_duration
 from pgsnow.model.plan import TablePlan
+from pgsnow.model.table_key import UNPROVEN
 from pgsnow.model.types.decisions import TypeDecision, decisions_of
 
 
@@ -43,6 +44,10 @@ def advice_for(plan: TablePlan, table: SurveyedTable | None) -> Iterator[Advice]
     if table is not None:
         yield from _on_the_watermark(plan, table)
         yield from _on_the_reads(plan, table)
+    if plan.config.insert_only and (why := _why_merged(plan)):
+        yield Advice(
+            f"insert_only has no effect, rows are merged: {why}", "Remove the cause, or `insert_only`."
+        )
     unbounded = [d for d in type_decisions(plan) if d.is_unbounded_numeric]
     for decision in unbounded:
         first = decision.columns[0]
@@ -71,6 +76,20 @@ def _found(config: TableConfig) -> str:
     if config.late_rows is not LateRows.LOSSLESS or config.audit_every <= 0:
         return "never found"
     return f"found by the audit only, up to {format_duration(config.audit_every)} later"
+
+
+def _why_merged(plan: TablePlan) -> str:
+    """The reason why rows of a table with `insert_only` are never copied; "": there is none."""
+    transform = plan.config.transform
+    if transform is not None and transform.function is not None:
+        return "the transform has a function, which may return a key twice"
+    if plan.source.relkind in UNPROVEN:
+        return "nothing proves that keys of a view or a foreign table are unique"
+    if not plan.has_xmin:
+        return (
+            f"the role may not read xmin, which shows which rows are new ({plan.source.grant_on(['xmin'])})"
+        )
+    return ""
 
 
 def _on_the_reads(plan: TablePlan, table: SurveyedTable) -> Iterator[Advice]:

@@ -188,7 +188,7 @@ def _shown(session: Session, statement: str) -> dict[str, TargetState]:
         shown = session.execute(statement)
     except TargetMissing:  # the schema
         return {}
-    names = ("name", "created_on", "rows", "comment", "kind", "owner")
+    names = ("name", "created_on", "rows", "comment", "kind", "owner", "cluster_by")
     return {
         name: TargetState(
             created_on.astimezone(UTC).isoformat(),
@@ -196,8 +196,9 @@ def _shown(session: Session, statement: str) -> dict[str, TargetState]:
             comment or "",
             kind,
             owner or "",
+            key or "",
         )
-        for name, created_on, rows, comment, kind, owner in zip(*map(shown.column, names), strict=True)
+        for name, created_on, rows, comment, kind, owner, key in zip(*map(shown.column, names), strict=True)
     }
 
 

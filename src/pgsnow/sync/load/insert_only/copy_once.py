@@ -7,11 +7,9 @@ docs/decisions/58-rows-that-never-change-are-copied.md
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import suppress
 
 from pgsnow.model.batch import LoadResult
-from pgsnow.model.deferred_batch import StagedBatch
 from pgsnow.model.errors import (
     LeaseLost,
     StagedRowsLost,
@@ -19,16 +17,13 @@ from pgsnow.model.errors import (
     TargetQueryFailed,
     WriteConflict,
 )
-from pgsnow.model.metadata_columns import FENCE_COLUMN
+from pgsnow.snowflake.load.insert_only import Origins, copy_step
 from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.sql import batch_record as sql
-from pgsnow.snowflake.sql.direct_copy import copy_into_target
-from pgsnow.snowflake.statement import COPY, RowsLoaded, SqlStatement, execute_all, number_in
+from pgsnow.snowflake.statement import execute_all, number_in
 from pgsnow.sync.load.context import LoadContext
 from pgsnow.sync.load.open_batches import SESSION
 
-Origins = Sequence[tuple[StagedBatch, str]]
-"""Batches, each with its folder as a COPY names it."""
 PARTLY = "the files of staged rows are gone, and other rows that were staged with them are loaded"
 
 
@@ -56,7 +51,7 @@ def copy_once(load: LoadContext, batches: Origins) -> None:
         ):  # reading cannot go back to where these batches began: the loaded ones would be copied again
             load.target.begin_again(PARTLY, doubt=False)
         raise
-    load.table.add_rows(result.inserted)
+    load.table.add_rows(None if load.session.failed else result.inserted)
     load.recorder.load_units += 1
     load.recorder.applied(result)
 
@@ -73,7 +68,7 @@ def _copy(
     session.execute(sql.BEGIN)
     wanted = _record(load, session, batches)
     known.update(batch.batch for batch, _ in batches if batch.batch not in wanted)
-    steps = [_copy_step(load, batch, origin) for batch, origin in batches if batch.batch in wanted]
+    steps = [copy_step(batch, origin, load.audited()) for batch, origin in batches if batch.batch in wanted]
     result = execute_all(session, steps)
     load.recorder.tell("copied")
     session.execute(sql.COMMIT)
@@ -116,11 +111,3 @@ ADVICE = (
     "It must have one row. Drop it, and run `pgsnow run --full-refresh` with this table, which merges all rows; then a"
     " new one is created."
 )
-
-
-def _copy_step(load: LoadContext, batch: StagedBatch, origin: str) -> SqlStatement:
-    target = batch.layout.target
-    filled = ((FENCE_COLUMN, str(batch.fence)), *load.audited(marks=False))
-    message = f"{target}: batch {batch.batch} was staged with {batch.rows} rows, Snowflake loaded"
-    text = copy_into_target(target, batch.layout.columns, filled, origin)
-    return SqlStatement(text, COPY, RowsLoaded(batch.rows, message, StagedRowsLost))
