@@ -124,7 +124,7 @@ def kill_while_rows_are_copied(world: World) -> None:
     assert_recovered(world)
     world.sql(add)
     with FaultProxy(world.emulator.port) as proxy:
-        proxy.behave(hold_replies=b"COMMIT")
+        proxy.behave(hold_replies=b'"COMMIT"')
         process = tick(world, None, SNOWFLAKE_PORT=str(proxy.port))
         assert proxy.wait_until_holding(CEILING), "no COMMIT reached Snowflake"
         process.kill()
