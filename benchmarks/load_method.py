@@ -28,7 +28,8 @@ from pgsnow.model.settings.settings import Settings
 from pgsnow.model.table import TargetName
 from pgsnow.model.types.mapping import Field
 from pgsnow.model.types.type_rules import mapping_named
-from pgsnow.snowflake.load.merge import cleanup_steps, merge_at_once, merge_steps
+from pgsnow.snowflake.load.cleanup import removal_steps
+from pgsnow.snowflake.load.merge import merge_at_once, merge_steps
 from pgsnow.snowflake.schema.create import create, create_file_format, create_stage
 from pgsnow.snowflake.schema.target_table import Shape
 from pgsnow.snowflake.session import Session, connect
@@ -64,12 +65,12 @@ def load(session: Session, target: TargetName, unit: LoadBatch, way: str) -> Non
     """Load the batch into the target, and clean up."""
     if way in ("insert", "stage"):
         execute_all(session, merge_steps(target, OUTPUT, KEY, unit, method=way))
-        execute_all(session, cleanup_steps(target, unit.batch))
+        execute_all(session, removal_steps(target, [unit.batch], [unit.batch], [INTERNAL]))
         return
     origin = INTERNAL.origin(target, unit.batch) if way == "files" else None
     execute_all(session, merge_at_once(target, OUTPUT, KEY, unit, origin=origin))
     if way == "files":
-        execute_all(session, cleanup_steps(target, unit.batch, table=False))
+        execute_all(session, removal_steps(target, [], [unit.batch], [INTERNAL]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,8 @@ from pgsnow.model.batch import LoadBatch
 from pgsnow.model.config.sync_config import LoadMethod
 from pgsnow.model.settings.settings import Settings
 from pgsnow.model.table import TargetName
-from pgsnow.snowflake.load.merge import cleanup_steps, merge_steps
+from pgsnow.snowflake.load.cleanup import removal_steps
+from pgsnow.snowflake.load.merge import merge_steps
 from pgsnow.snowflake.schema.create import create, create_stage
 from pgsnow.snowflake.schema.target_table import Shape
 from pgsnow.snowflake.session import Session, connect
@@ -70,7 +71,7 @@ def once(session: Session, unit: LoadBatch, staging: Stage) -> tuple[float, floa
     """Seconds of the upload, of COPY, and of the whole load."""
     began = time.monotonic()
     done = execute_all(session, merge_steps(TARGET, OUTPUT, KEY, unit, method="stage", stage=staging))
-    execute_all(session, cleanup_steps(TARGET, unit.batch, [staging]))
+    execute_all(session, removal_steps(TARGET, [unit.batch], [unit.batch], [staging]))
     return done.seconds["put"], done.seconds["copy"], time.monotonic() - began
 
 

@@ -5,16 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from pgsnow.model.table import TargetName
-from pgsnow.snowflake.load.cleanup import list_orphans, prune
-from pgsnow.snowflake.load.merge import cleanup_steps
+from pgsnow.snowflake.load.cleanup import list_orphans, prune, removal_steps
 from pgsnow.snowflake.session import Session
+from pgsnow.snowflake.stage.stage import INTERNAL
 from pgsnow.snowflake.statement import execute_all
 from tests.integration.snowflake.units import ID, OUTPUT, ensure_target, load_unit, rows_of, write_unit
 
 
 def sweep(session: Session, target: TargetName, batches: list[str]) -> None:
-    for batch in batches:
-        execute_all(session, cleanup_steps(target, batch))
+    execute_all(session, removal_steps(target, batches, batches, (INTERNAL,)))
 
 
 def test_a_swept_batch_leaves_nothing_and_its_neighbours_are_untouched(
@@ -22,7 +21,9 @@ def test_a_swept_batch_leaves_nothing_and_its_neighbours_are_untouched(
 ) -> None:
     """Batch 1 and batch 10 of one run begin alike."""
     for number in (1, 10):
-        load_unit(session, target, write_unit(tmp_path, OUTPUT, [(1, "a")], fence=5, number=number))
+        load_unit(
+            session, target, write_unit(tmp_path, OUTPUT, [(1, "a")], fence=5, number=number), method="stage"
+        )
     assert list_orphans(session, target) == (
         "USERS__PGSNOW_5_1",
         "USERS__PGSNOW_5_10",

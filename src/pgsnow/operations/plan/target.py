@@ -22,9 +22,10 @@ from pgsnow.operations.plan.deletes import count_gone
 from pgsnow.operations.plan.result import EVERYTHING, Action, Grant, GrantSide, TablePreview
 from pgsnow.operations.plan.source import Found
 from pgsnow.operations.preconditions import lacking, ready_to_load
+from pgsnow.snowflake.load.cleanup import removal_steps
 from pgsnow.snowflake.load.direct_copy import can_copy_directly, copy_steps
 from pgsnow.snowflake.load.insert_only import transaction_steps
-from pgsnow.snowflake.load.merge import cleanup_steps, merge_at_once, merge_steps
+from pgsnow.snowflake.load.merge import merge_at_once, merge_steps
 from pgsnow.snowflake.load.replace import (
     Content,
     append_steps,
@@ -149,7 +150,7 @@ def _tick(plan: TablePlan, stage: Stage, *, marks: bool) -> tuple[str, ...]:
     a column for marks of deleted rows."""
     method = "insert" if plan.config.load is LoadMethod.INSERT else "stage"
     content, batch = _sample(plan)
-    cleanup = _texts(cleanup_steps(plan.target, batch.batch, (stage,)))
+    cleanup = _texts(removal_steps(plan.target, [batch.batch], [batch.batch], (stage,)))
     origin = stage.origin(plan.target, batch.batch)
     by_files = method == "stage" and origin is not None and reads_files(plan)
     if plan.whole and by_files and content.gone is Gone.DELETED and not content.hashed:

@@ -1,5 +1,5 @@
 """The steps that merge one load batch into its target: straight from its files or from bound values with one
-statement, or through a staging table; and those that clean up after a batch."""
+statement, or through a staging table."""
 
 from __future__ import annotations
 
@@ -116,15 +116,6 @@ def fill_steps(
         *stage.put(target, batch.batch, paths if parts is None else parts),
         SqlStatement(copy, COPY, _all_rows(target, batch)),
     )
-
-
-def cleanup_steps(
-    target: TargetName, batch: str, stages: Sequence[Stage] = (INTERNAL,), *, table: bool = True
-) -> tuple[Step, ...]:
-    """Remove the staging table and the staged files of this batch only. Idempotent: missing objects are ignored,
-    even if the whole schema is missing. table: False if the batch certainly has no staging table."""
-    drop = [SqlStatement(sql.drop_staging(target, batch), missing_ok=True)] if table else []
-    return (*drop, *(stage.remove(target, batch) for stage in stages))
 
 
 def _all_rows(target: TargetName, batch: LoadBatch, column: str | None = "rows_loaded") -> RowsLoaded:

@@ -41,10 +41,6 @@ class OpenBatch:
     files: bool = True
     loaded: LoadedFiles | None = None
 
-    @property
-    def leaves_something(self) -> bool:
-        return (self.table or self.files) and not self.name.startswith(SESSION)
-
 
 @dataclass(frozen=True, slots=True)
 class FilePlace:
@@ -97,7 +93,7 @@ class OpenBatches:
         name = f"{SESSION}{session}"
         if name not in self._open:
             self.record(name)
-            self._open[name] = OpenBatch(name)
+            self._open[name] = OpenBatch(name, table=False, files=False)
 
     def leaves(self, batch: str, *, files: bool) -> None:
         """Record that this open batch has no staging table, and whether it has files, unless it is begun again."""
@@ -116,8 +112,10 @@ class OpenBatches:
     def inherit(self, batches: Sequence[str]) -> None:
         """Also clean up these batches of other processes, in whichever stage their files are."""
         for name in batches:
-            batch = self._open.setdefault(name, OpenBatch(name, inherited=True))
-            if name.startswith(SESSION) and batch.inherited:
+            is_session = name.startswith(SESSION)
+            new = OpenBatch(name, inherited=True, table=not is_session, files=not is_session)
+            batch = self._open.setdefault(name, new)
+            if is_session and batch.inherited:
                 self._unsettled.add(int(name.removeprefix(SESSION)))
 
     def forget(self, batches: Collection[str]) -> None:
@@ -147,28 +145,25 @@ class OpenBatches:
             done = [batch for batch in done if batch.loaded is None]
         if not done:
             return
-        kept = {files.batch for files in waiting}
+        kept, place = {files.batch for files in waiting}, self._place
         with self._recorder.timed("sweep"):
-            left = [batch for batch in done if batch.leaves_something and batch.name not in kept]
+            left = [batch for batch in done if (batch.table or batch.files) and batch.name not in kept]
             if left:
                 self._remove(left)
-            due = self._close([batch.name for batch in done], waiting)
+            due = self._table.ledger.checkpoints.close_batches(
+                self._table.claim, [batch.name for batch in done], waiting,
+                account=place.account if place else "", location=place.location if place else "",
+            )  # fmt: skip
         for batch in done:
             del self._open[batch.name]
         self._recorder.tell("swept")
-        if due and self._place is not None:
-            self._place.remove_due()
-
-    def _close(self, batches: Sequence[str], waiting: Sequence[LoadedFiles]) -> bool:
-        close, place = self._table.ledger.checkpoints.close_batches, self._place
-        if place is None:
-            return close(self._table.claim, batches)
-        return close(self._table.claim, batches, waiting, account=place.account, location=place.location)
+        if due and place is not None:
+            place.remove_due()
 
     def abandon(self) -> None:
         """Remove this run's own batches after another run has claimed the table: that run cleaned up only what
         existed at the time of its claim. No other run uses these batch names. Never raises an error from Snowflake."""
-        own = [batch for batch in self._open.values() if not batch.inherited and batch.leaves_something]
+        own = [batch for batch in self._open.values() if not batch.inherited and (batch.table or batch.files)]
         if own:
             with contextlib.suppress(PgsnowError):
                 self._remove_once(own)

@@ -28,7 +28,8 @@ def sync_table(run: RunContext) -> TableOutcome:
     if run.plan.config.load_every or run.plan.config.insert_only or run.claim.staged:
         at_once = stage_or_load(run)
         if at_once is None:
-            complete(run)
+            compare_with_source(run)
+            run.destination.batches.cleanup(wait=True)
             return TableOutcome()
         run = at_once
     run = steps.follow_source(run)
@@ -42,14 +43,9 @@ def sync_table(run: RunContext) -> TableOutcome:
         if steps.load_changes(run):
             break
         run = steps.from_the_beginning(run)
-    complete(run)
-    return TableOutcome(backfilled=done is not None)
-
-
-def complete(run: RunContext) -> None:
-    """After everything is loaded: compare with the source, if that is due, and clean up."""
     compare_with_source(run)
     run.destination.batches.cleanup(shadows=True, wait=True)
+    return TableOutcome(backfilled=done is not None)
 
 
 def compare_with_source(run: RunContext) -> None:
