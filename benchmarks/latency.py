@@ -2,9 +2,9 @@
 [--tables 50]`.
 
 A proxy in front of the emulator delays each reply, logins and uploads included, as the network and the real service
-do. Each tick is the first one of the tables, or one in which 20 rows of each of them have changed; with 20 tables it is
-measured without a delay, too. Prints wall and CPU seconds of this process, the statements and logins that the emulator
-has received, and the seconds for which it was busy with them.
+do. Each tick is the first one of the tables, or one in which 3 or 20 rows of each of them have changed; with 20 tables
+it is measured without a delay, too. Prints wall and CPU seconds of this process, the statements and logins that the
+emulator has received, and the seconds for which it was busy with them.
 """
 
 from __future__ import annotations
@@ -31,8 +31,9 @@ create table t{0} (id bigint primary key, name text, updated_at timestamptz not 
 insert into t{0} select g, 'n' || g from generate_series(1, 500) g;
 create index on t{0} (updated_at)
 """
-CHANGE = "update t{0} set name = name || 'x', updated_at = clock_timestamp() where id <= 20"
-BUSY_TICKS = 3
+CHANGE = "update t{0} set name = name || 'x', updated_at = clock_timestamp() where id <= {1}"
+CHANGES = (3, 3, 20, 20)
+"""Changed rows of each table, by tick: bound values, then staged files."""
 WITHOUT = 20
 """Tables of the ticks that are measured without a delay, too."""
 
@@ -101,10 +102,10 @@ def main() -> None:
                 with Engine(config_of(numbers), Settings.from_env(env)) as engine:
                     ticks = Ticks(stack, engine, figures, tables=tables, delay=delay)
                     ticks.measure("first load")
-                    for _ in range(BUSY_TICKS):
+                    for rows in CHANGES:
                         for number in numbers:
-                            conn.execute(CHANGE.format(number).encode())
-                        ticks.measure("20 rows of each changed")
+                            conn.execute(CHANGE.format(number, rows).encode())
+                        ticks.measure(f"{rows} rows of each changed")
 
 
 if __name__ == "__main__":

@@ -716,7 +716,8 @@ with runs as (
     ) known
     where not %(only_log)s
 ), used as (
-    select min(r.awake_from) as since, max(r.awake_until) as until, sum(r.awake_seconds) as seconds,
+    select min(r.awake_from) as since, max(r.awake_until) as until,
+        least(sum(r.awake_seconds), extract(epoch from max(r.awake_until) - min(r.awake_from))::float8) as seconds,
         (array_agg(r.source_table order by r.warehouse_seconds desc))[1] as charged_table
     from runs r
     where r.awake_seconds > 0 and not exists (
@@ -1453,6 +1454,7 @@ select extract(epoch from clock_timestamp())::float8 as now,
     (select extract(epoch from awake_until)::float8 from {schema}.sync_warehouses where warehouse = %(warehouse)s) as awake_until,
     b.credits_before, case when b.habits_at between clock_timestamp() - make_interval(secs => %(habits_seconds)s)
         and clock_timestamp() then b.habits end as habits,
+    case when b.planned_at > clock_timestamp() - make_interval(secs => %(interval)s) then b.loads end as decided,
     (
         select jsonb_object_agg(w.source_table, jsonb_build_array(
             w.staged -> 0 -> 'staged_at', jsonb_path_query_array(w.staged, '$[*].rows'),
@@ -1471,19 +1473,19 @@ with old as (
 )
 insert into {schema}.sync_budget as b (
     day, planned_at, credits_per_day, credits_before, spent, forecast, least, held_until, conflict, conflict_since,
-    paces, habits, habits_at
+    paces, loads, habits, habits_at
 )
 values (
     (to_timestamp(%(now)s) at time zone 'UTC')::date, clock_timestamp(), %(limit)s::float8, %(credits_before)s::float8,
     %(spent)s::float8, %(forecast)s::float8, %(least)s::float8, to_timestamp(%(held)s::float8), %(conflict)s::text,
-    case when %(conflict)s::text is not null then clock_timestamp() end, %(paces)s::jsonb, %(habits)s::jsonb,
+    case when %(conflict)s::text is not null then clock_timestamp() end, %(paces)s::jsonb, %(loads)s::jsonb, %(habits)s::jsonb,
     case when %(habits)s::jsonb is not null then clock_timestamp() end
 )
 on conflict (day) do update set planned_at = excluded.planned_at, credits_per_day = excluded.credits_per_day,
     spent = excluded.spent, forecast = excluded.forecast, least = excluded.least, held_until = excluded.held_until,
     conflict = excluded.conflict,
     conflict_since = case when excluded.conflict is not null then coalesce(b.conflict_since, excluded.conflict_since) end,
-    paces = excluded.paces, habits = coalesce(excluded.habits, b.habits),
+    paces = excluded.paces, loads = excluded.loads, habits = coalesce(excluded.habits, b.habits),
     habits_at = coalesce(excluded.habits_at, b.habits_at);
 
 -- name: latest_budget

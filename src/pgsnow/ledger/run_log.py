@@ -104,7 +104,7 @@ def _records(runs: Sequence[tuple[Claim, TableReport]], cost: CostConfig, wareho
         "runs": Jsonb([storable(_log_row(claim, report, cost)) for claim, report in runs]),
         "success": [status.value for status in SUCCESS],
         "warehouse": warehouse,
-        "credits_per_second": CREDITS_PER_HOUR[cost.warehouse_size] / 3600,
+        "credits_per_second": (cost.credits_per_hour or CREDITS_PER_HOUR[cost.warehouse_size]) / 3600,
     }
 
 

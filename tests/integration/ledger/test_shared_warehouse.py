@@ -10,6 +10,7 @@ import pytest
 from psycopg import sql
 
 from pgsnow.model.config.cost import CostConfig
+from pgsnow.model.cost.warehouse import Warehouse
 from pgsnow.model.report import SentStatement
 from tests.integration.ledger.conformance import report, take
 from tests.integration.ledger.crew import PostgresCrew
@@ -56,6 +57,29 @@ def test_a_run_is_charged_for_the_time_by_which_it_lengthens_the_warehouse(crew:
         ("WH", 3, 70 + 10 + 20 + 61 + 122),
     ]
     assert found[1]["credits"] == pytest.approx(283 * PER_SECOND)
+
+
+def test_runs_that_are_recorded_together_share_their_time_too(crew: PostgresCrew) -> None:
+    """Two runs side by side in one record: their common seconds are billed once, and charged to the longer one."""
+    worker, done = crew.worker(), []
+    for table, seconds in (("short", 5.0), ("long", 10.0)):
+        claim = take(worker, table)
+        sent = (SentStatement("MERGE", "q", START, seconds, 1, warehouse=True),)
+        done.append((claim, report(claim, statements=sent, warehouse_seconds=seconds)))
+    charged = worker.run_log.finish(done, cost=COST, warehouse="WH")
+    assert charged == {"short": 0, "long": pytest.approx(70 * PER_SECOND)}
+    assert [row["awake_seconds"] for row in worker.run_log.warehouses()] == [70]
+
+
+def test_a_warehouse_that_costs_more_than_its_size_says_is_charged_as_configured(crew: PostgresCrew) -> None:
+    """`credits_per_hour` replaces the credits of the size."""
+    worker = crew.worker()
+    claim = take(worker, "t")
+    sent = (SentStatement("MERGE", "q", START, 10.0, 1, warehouse=True),)
+    cost = COST.model_copy(update={"credits_per_hour": 2.7})
+    charged = worker.run_log.finish([(claim, report(claim, statements=sent))], cost=cost, warehouse="WH")
+    assert charged == {"t": pytest.approx(70 * 2.7 / 3600)}
+    assert Warehouse.from_config(cost).credits_of_wake(10) == pytest.approx(70 * 2.7 / 3600)
 
 
 def test_workers_that_record_at_the_same_time_share_one_sum(crew: PostgresCrew) -> None:

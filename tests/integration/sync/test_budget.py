@@ -7,8 +7,15 @@ from typing import Any
 
 import pytest
 
+from pgsnow.integrations.prometheus.collect import metrics_text
+from pgsnow.ledger.alerts.alert import AlertRule
 from pgsnow.ledger.budget.store import SavedBudget
 from pgsnow.model.report import Status, SyncReport
+from pgsnow.operations.alerts.finding import findings_of
+from pgsnow.operations.plan.budget import budget_notes
+from pgsnow.operations.status.budget import budget_of
+from pgsnow.operations.status.overview import overview_of
+from pgsnow.operations.status.summary import status_of
 from tests.world import MemoryWorld
 
 PLAIN = {"source": "public.plain", "target": "analytics.plain", "pk": "id", "mode": "full"}
@@ -154,3 +161,80 @@ def test_nothing_is_loaded_in_quiet_hours_but_to_keep_a_max_lag(memory_world: Me
     staged_for(memory_world, "56 minutes")
     tick(memory_world)
     assert len(memory_world.target().rows) == 11
+
+
+def test_status_page_metrics_and_alerts_say_who_is_slowed_and_that_the_budget_cannot_be_kept(
+    shop: MemoryWorld,
+) -> None:
+    """All of them from what the tick has decided: how often, why, until when. A slowed table is not behind, and its lag
+    is no alert; the conflict is one."""
+    shop.tables[0] |= {"max_lag": "30m"}
+    shop.options |= {
+        "budget": {"credits_per_day": 1},
+        "alerts": {"to": {"url": "http://localhost"}, "lag": "1s"},
+    }
+    spend(shop, 1.0)
+    tick(shop)
+    now = datetime.now(UTC) + timedelta(minutes=6)
+    with shop.engine() as engine:
+        config, ledger = shop.config, engine.ledger
+        summary = status_of(config, ledger, now)
+        whole = overview_of(config, ledger, now)
+        metrics = metrics_text(config, ledger, now)
+        assert config.alerts is not None
+        found = findings_of(
+            config, config.alerts, ledger.run_log.watermarks(), [], now, budget_of(config, ledger, now)
+        )
+    users = next(table for table in summary["tables"] if table["table"] == "public.users")
+    assert users["slowed"]["configured"] == 120
+    assert users["slowed"]["until"].endswith("T00:00:00+00:00")
+    assert "waits until 00:00 UTC: 1.00 of today's credits (1) are spent" in users["why"]
+    assert whole.budget is not None
+    assert whole.budget.sentence.startswith("1.00 of today's 1 credits are spent")
+    assert {table.name: table.behind_after > 1800 for table in whole.tables} == {
+        "public.users": True,
+        "public.plain": True,
+    }
+    assert "max_lag of public.users (30m)" in whole.budget.conflict
+    assert 'pgsnow_slowed_load_seconds{table="public.users"}' in metrics
+    assert "pgsnow_budget_conflict 1\n" in metrics
+    assert [finding.rule for finding in found.found] == [AlertRule.BUDGET]
+
+
+def test_a_plan_says_what_an_average_day_under_the_budget_is_like(shop: MemoryWorld) -> None:
+    """What it costs, who is slowed, a conflict, and a max_lag that is too short for any waiting; nothing without a
+    budget."""
+    shop.sql("update sync_hours set runs_ok = 30, hour = hour - interval '2 hours'")
+    shop.options["budget"] = {"credits_per_day": 0.5}
+    notes = budget_notes(shop.config, shop.settings)
+    assert notes[0].startswith("budget: an average day costs about 0.")
+    assert notes[1].startswith("budget: public.users loads every ")
+    shop.tables[1] |= {"max_lag": "4m"}
+    notes = budget_notes(shop.config, shop.settings)
+    assert any("to keep the max_lag of public.plain (4m)" in note for note in notes)
+    assert notes[-1] == (
+        "budget: public.plain is never slowed: its max_lag leaves no time to wait, which begins at 5m"
+    )
+    shop.options.pop("budget")
+    assert budget_notes(shop.config, shop.settings) == []
+
+
+def test_a_run_of_one_table_loads_what_the_tick_over_all_tables_has_decided(shop: MemoryWorld) -> None:
+    """With `execution: distributed` another worker does it, which does not know that other tables wake the
+    warehouse."""
+    spend(shop, 5.99)
+    shop.tables.append(
+        {**PLAIN, "source": "public.others", "target": "analytics.others", "mode": "xmin", "max_lag": "4m"}
+    )
+    shop.sql("create table others (id bigint primary key, note text)")
+    tick(shop, load=True)
+    shop.sql("insert into users values (11, 'new', 1)")
+    tick(shop)
+    assert len(shop.target().rows) == 10
+    staged_for(shop, "17 minutes")
+    shop.sql("insert into others values (1, 'strict')")
+    with shop.engine() as engine:
+        found = engine.triage()
+        assert set(found.busy) == {"public.users", "public.others"}
+        engine.tick(["public.users"])
+    assert len(shop.target().rows) == 11

@@ -3,7 +3,10 @@ them."""
 
 from __future__ import annotations
 
+import pytest
+
 from pgsnow.model.report import Status
+from pgsnow.sync.load import open_batches
 from tests.world import World
 
 TABLES = """
@@ -32,12 +35,12 @@ def sent(world: World, *tables: str, load: bool = False) -> list[str]:
 
 
 def test_each_kind_of_tick_sends_as_few_statements_as_documented(world: World) -> None:
-    """A first load: SHOW, CREATE, PUT, COPY and a count; the first one of a schema also creates what all of its tables
+    """A first load: SHOW, CREATE, PUT, COPY, SHOW; the first one of a schema also creates what all of its tables
     share. An increment: PUT and MERGE, or MERGE alone. A replaced content: SHOW, PUT, INSERT. Rows that are loaded
     later: PUT, and then one MERGE for all of them. Files of all tables are removed by one statement."""
     world.tables += [dict(table) for table in TARGETS]
     world.sql(TABLES)
-    first = ["SHOW", "CREATE TABLE", "PUT", "COPY", "SELECT"]
+    first = ["SHOW", "CREATE TABLE", "PUT", "COPY", "SHOW"]
     for_the_schema = ["SHOW", "CREATE SCHEMA", "CREATE TABLE", "CREATE STAGE", "CREATE FILE"]
     assert sent(world, "users") == [*first[:2], *for_the_schema, *first[2:]]
     assert sent(world, "orders") == first
@@ -66,6 +69,30 @@ def test_each_kind_of_tick_sends_as_few_statements_as_documented(world: World) -
     assert sent(world, "orders") == ["SHOW", "PUT", "MERGE", "REMOVE"]
     assert world.snowflake("LIST @ANALYTICS.PGSNOW_STAGE") == []
     assert world.sql("select * from sync_loaded_files") == []
+
+
+def test_a_large_first_load_removes_its_files_on_the_way(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before the next load batch, once much has gathered; the last files wait as usual."""
+    monkeypatch.setattr(open_batches, "LARGE", 1)
+    world.sql(TABLES)
+    world.tables[0] |= {"max_rows_per_load": 40, "batch_size": 40, "load": "stage"}
+    words = sent(world, "users")
+    assert words[words.index("PUT") :] == [
+        "PUT",
+        "COPY",
+        "REMOVE",
+        "PUT",
+        "COPY",
+        "REMOVE",
+        "PUT",
+        "COPY",
+        "SHOW",
+    ]
+    world.assert_equal()
+    assert world.leftovers() == []
+    assert world.sql("select count(*) from sync_loaded_files") == [(1,)]
 
 
 def test_a_process_that_ends_removes_what_is_loaded(world: World) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pgsnow.model.errors import ConfigError
@@ -162,6 +162,7 @@ TABLES = st.lists(
 
 @settings(max_examples=60, deadline=None)
 @given(TABLES, TABLES, st.sampled_from(["block", "flow", "json"]))
+@example([], [table("a", column("a", "date", description=" ", data_tests=[]))], "block")
 def test_a_merge_is_idempotent_and_loses_nothing(
     before: list[dict[str, Any]], made: list[dict[str, Any]], style: str
 ) -> None:

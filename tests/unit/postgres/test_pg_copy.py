@@ -7,8 +7,11 @@ import struct
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from random import Random
 from typing import Any
+from uuid import UUID
 
+import numpy as np
 import psycopg
 import pyarrow as pa
 import pytest
@@ -17,7 +20,7 @@ from hypothesis import strategies as st
 
 from pgsnow.postgres.copy.batch import CopyColumn, MalformedCopy
 from pgsnow.postgres.copy.messages import CopyResponse, ServerError
-from pgsnow.postgres.copy.positions import find_rows
+from pgsnow.postgres.copy.positions import SPARE, find_rows
 from tests.unit.postgres.sent import copy_of, message, refusal, sent
 
 NUMERIC = 1700
@@ -175,6 +178,64 @@ def test_values_that_look_like_the_beginning_of_a_row_are_not_taken_for_one() ->
     values = [(trap * n, trap) for n in range(1, 40)]
     found = read(copy_of(values), [CopyColumn("a", 17), CopyColumn("b", 17)])
     assert [tuple(row.values()) for row in found.to_pylist()] == values
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), longest=st.sampled_from([4, 60, 400]), count=st.integers(500, 4000))
+def test_each_row_of_a_large_block_is_found_whatever_its_values_look_like(
+    seed: int, longest: int, count: int
+) -> None:
+    """Walking from many rows at once gives the positions that walking from row to row gives, also where
+    values contain the beginning of a row, or of several in sequence, and where the last row is not complete."""
+    random = Random(seed)
+    trap = b"d" + struct.pack(">Ih", 6, 2)
+    fields = [
+        trap * random.randrange(9) if random.random() < 0.1 else random.randbytes(random.randrange(longest))
+        for _ in range(2 * count)
+    ]
+    rows = [
+        message(b"d", struct.pack(">hI", 2, len(a)) + a + struct.pack(">I", len(b)) + b)
+        for a, b in zip(fields[::2], fields[1::2], strict=True)
+    ]
+    edges = np.cumsum([3, *map(len, rows)])
+    sent = b"..." + b"".join(rows)
+    cut = random.choice([0, 1, 9])
+    memory = np.frombuffer(sent[: len(sent) - cut] + bytes(SPARE), np.uint8)
+    found = find_rows(memory, 3, len(sent) - cut, 2)
+    assert found is not None
+    whole = edges if cut == 0 else edges[:-1]
+    assert [each.listed().tolist() for each in found] == [whole[:-1].tolist(), whole[1:].tolist()]
+
+
+def test_rows_end_at_another_message_in_the_middle_of_a_large_block() -> None:
+    """A notice between the rows is no row, and what follows it is found afterwards."""
+    values = [f"{n}" * (1 + n % 7) for n in range(3000)]
+    data = copy_of([[sent(25, value)] for value in values])
+    middle = data.index(message(b"d", struct.pack(">hI", 1, 4 * 3) + b"1500" * 3)[:7], len(data) // 3)
+    noticed = data[:middle] + message(b"N", b"SNOTICE\0Mhello\0\0") + data[middle:]
+    assert read(noticed, [CopyColumn("t", 25)]).column(0).to_pylist() == values
+
+
+def test_many_columns_of_fixed_size_with_nulls_anywhere_are_exact() -> None:
+    """Such columns are read together, up to the first with a NULL; there are more here than fit at once."""
+    kinds = [25, *[20, 23, 16, 701, 2950, 21] * 4]
+    random = Random(1)
+
+    def value(kind: int, row: int) -> Any:
+        if random.random() < 0.02 and row % 3:
+            return None
+        made: dict[int, Any] = {
+            25: "x" * (row % 9),
+            16: row % 2 == 0,
+            701: row / 3,
+            2950: str(UUID(int=row**9)),
+        }
+        return made.get(kind, row - 50)
+
+    rows = [[value(kind, row) for kind in kinds] for row in range(200)]
+    data = copy_of([[sent(kind, one) for kind, one in zip(kinds, row, strict=True)] for row in rows])
+    found = read(data, [CopyColumn(f"c{at}", kind) for at, kind in enumerate(kinds)])
+    assert [list(row.values()) for row in found.to_pylist()] == rows
 
 
 @pytest.mark.parametrize("tail", [[None], ["y", None], ["yy", "y"]])

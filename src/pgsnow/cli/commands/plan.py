@@ -57,6 +57,7 @@ def show_plan(
     False for a command that writes other data to stdout; then errors and the summary alone are written, to
     stderr."""
     from pgsnow.operations.cost.forecast import forecast_now
+    from pgsnow.operations.plan.budget import budget_notes
     from pgsnow.operations.plan.heartbeat import heartbeat_cost
     from pgsnow.operations.plan.preview import preview
 
@@ -67,7 +68,7 @@ def show_plan(
         known = forecast.tables if forecast else None
         show(previews, invocation.output, verbose=verbose or bool(select), wide=wide, forecasts=known)
     tell(previews, invocation.output, forecast)
-    if note := heartbeat_cost(config):
+    for note in (*filter(None, [heartbeat_cost(config)]), *budget_notes(config, settings)):
         say(note)
     return previews
 

@@ -47,7 +47,8 @@ class Waiting:
 @dataclass(frozen=True, slots=True)
 class BudgetFacts:
     """Facts at `now`, by the ledger's clock (seconds since 1970). spent: credits since the day began. before: of all
-    days before. habits: None if they must be computed."""
+    days before. habits: None if they must be computed. decided: tables of which the tick over all tables of the present
+    interval has decided to load what is staged."""
 
     now: float
     spent: float
@@ -55,6 +56,7 @@ class BudgetFacts:
     awake_until: float
     waiting: Mapping[str, Waiting]
     habits: Mapping[str, Habits] | None
+    decided: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +81,14 @@ class BudgetStore:
 
     queries: Queries
 
-    def facts(self, tables: Sequence[str], warehouse: str) -> BudgetFacts:
-        """The facts about these tables. warehouse: the one that loads use."""
+    def facts(self, tables: Sequence[str], warehouse: str, interval: float) -> BudgetFacts:
+        """The facts about these tables. warehouse: the one that loads use. interval: seconds between two ticks."""
         [row] = self.queries.execute(
-            "budget_facts", tables=[*tables], warehouse=warehouse, habits_seconds=HABITS_SECONDS
+            "budget_facts",
+            tables=[*tables],
+            warehouse=warehouse,
+            interval=interval,
+            habits_seconds=HABITS_SECONDS,
         )
         before = row["credits_before"]
         if before is None:
@@ -95,6 +101,7 @@ class BudgetStore:
             row["awake_until"] or 0.0,
             {table: _waiting(found) for table, found in waiting.items()},
             _habits(row["habits"]),
+            frozenset(row["decided"] if isinstance(row["decided"], list) else ()),
         )
 
     def habits(self, now: float) -> dict[str, Habits]:
@@ -126,6 +133,7 @@ class BudgetStore:
             held=plan.held,
             conflict=cut(plan.conflict),
             paces=Jsonb({table: asdict(pace) for table, pace in plan.paces.items()}),
+            loads=Jsonb(sorted(plan.loads)),
             habits=stored,
         )
 

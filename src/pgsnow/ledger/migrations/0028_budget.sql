@@ -11,6 +11,7 @@ create table if not exists sync_budget (
     conflict text,
     conflict_since timestamptz,
     paces jsonb,
+    loads jsonb,
     habits jsonb,
     habits_at timestamptz
 );
@@ -28,6 +29,7 @@ comment on column sync_budget.held_until is 'Nothing that can wait is loaded bef
 comment on column sync_budget.conflict is 'Why the budget cannot be kept; NULL: it can.';
 comment on column sync_budget.conflict_since is 'Since when that has been known.';
 comment on column sync_budget.paces is 'Slowed tables: seconds between two loads, those configured, why, until when, when the next load is expected (seconds since 1970), and whether nothing is loaded until then.';
+comment on column sync_budget.loads is 'Tables of which that tick decided to load what is staged, also in runs that other workers do for it.';
 comment on column sync_budget.habits is 'When changes of each table arrive, and how long its loads take, from the runs of the last days.';
 comment on column sync_budget.habits_at is 'When habits was computed.';
 

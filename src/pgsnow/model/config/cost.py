@@ -44,6 +44,8 @@ class CostConfig(BaseModel):
 
     warehouse_size: Annotated[WarehouseSize, BeforeValidator(_size)] = WarehouseSize.XSMALL
     """Size of the warehouse (`SHOW WAREHOUSES`)."""
+    credits_per_hour: Positive | None = None
+    """Credits of an hour, where they are not those of a standard warehouse of this size: Gen2, Snowpark-optimized."""
     auto_suspend_seconds: FromOne = 60
     """Its `AUTO_SUSPEND`: seconds without a statement after which it is suspended."""
     suspend_lag_seconds: FromZero = 15

@@ -29,16 +29,20 @@ def credits_of_wake(
 
 @dataclass(frozen=True, slots=True)
 class Warehouse:
-    """A standard warehouse of one cluster. auto_suspend, suspend_lag: seconds."""
+    """A warehouse of one cluster. auto_suspend, suspend_lag: seconds. hourly: credits of an hour; None: those of a
+    standard warehouse of its size."""
 
     size: WarehouseSize = WarehouseSize.XSMALL
     auto_suspend: float = 60.0
     suspend_lag: float = SUSPEND_LAG_SECONDS
+    hourly: float | None = None
 
     @classmethod
     def from_config(cls, cost: CostConfig) -> Warehouse:
         """The warehouse that the `cost:` section describes."""
-        return cls(cost.warehouse_size, cost.auto_suspend_seconds, cost.suspend_lag_seconds)
+        return cls(
+            cost.warehouse_size, cost.auto_suspend_seconds, cost.suspend_lag_seconds, cost.credits_per_hour
+        )
 
     @property
     def idle_seconds(self) -> float:
@@ -47,7 +51,7 @@ class Warehouse:
 
     @property
     def credits_per_second(self) -> float:
-        return CREDITS_PER_HOUR[self.size] / 3600
+        return (self.hourly or CREDITS_PER_HOUR[self.size]) / 3600
 
     def awake_seconds(self, seconds: float) -> float:
         """Seconds that are billed if it is resumed and works for so many seconds."""

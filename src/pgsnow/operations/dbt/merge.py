@@ -84,7 +84,7 @@ class _Edits:
             present = there.get(name)
             if present is None:
                 missing[name] = value
-            elif value and (_is_empty(present) or self._has_room_below(node, present)):
+            elif _says_something(value) and (_is_empty(present) or self._has_room_below(node, present)):
                 self._replace(present, value, node.start_mark.column)
             elif key in LISTS and isinstance(present, yaml.SequenceNode):
                 self._named(present, value)
@@ -181,6 +181,11 @@ def _test_name(node: yaml.Node) -> str:
 
 def _text(node: yaml.Node) -> str:
     return str(node.value) if isinstance(node, yaml.ScalarNode) else ""
+
+
+def _says_something(value: Any) -> bool:
+    """False for an empty value, and for a text of blanks, such as a comment in Postgres may be."""
+    return bool(value.strip() if isinstance(value, str) else value)
 
 
 def _is_empty(node: yaml.Node) -> bool:

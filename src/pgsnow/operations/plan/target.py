@@ -35,6 +35,7 @@ from pgsnow.snowflake.load.replace import (
 from pgsnow.snowflake.privileges import Rights
 from pgsnow.snowflake.schema.required_ddl import RequiredDdl, TargetInspector
 from pgsnow.snowflake.schema.storage import storage_text, storage_warnings
+from pgsnow.snowflake.sql import direct_copy as copy_sql
 from pgsnow.snowflake.sql import statements as sql
 from pgsnow.snowflake.sql.soft_deletes import CLEARED, Gone
 from pgsnow.snowflake.stage.stage import Stage, Stages
@@ -44,6 +45,8 @@ from pgsnow.sync.pipeline.load_batches import batch_name
 
 SAMPLE_FENCE = 1_800_000_000_000_000
 """Fence of the sample batch. Real fences are about the microseconds since 1970."""
+SAMPLE_ROWS = 1
+"""Rows of the target and of the sample batch."""
 SAMPLE_RUN = "0123456789abcdef"
 SAMPLE_PART = Path("/tmp/pgsnow/batch-0000/part-0000.parquet")
 """Part file of the sample batch. It is only shown, and does not exist."""
@@ -103,7 +106,7 @@ class TargetPreview:
                 *_kept_marks(plan, required, preview.deletes),
                 *storage_warnings(plan, required.state),
             ),
-            first_load=_first_load(plan, stage) if reads in (FIRST, GONE) else (),
+            first_load=_first_load(plan, stage, exists=required.exists) if reads in (FIRST, GONE) else (),
         )
 
 
@@ -113,14 +116,17 @@ def _action(required: RequiredDdl) -> Action:
     return Action.CHANGE if required.statements or required.clustering else Action.UNCHANGED
 
 
-def _first_load(plan: TablePlan, stage: Stage) -> tuple[str, ...]:
-    """The statements of a first load by direct copy, which needs an empty target; empty if the load is a merge."""
+def _first_load(plan: TablePlan, stage: Stage, *, exists: bool) -> tuple[str, ...]:
+    """The statements of a first load by direct copy, which needs an empty target; empty if the load is a merge. exists:
+    the run does not create the target, so it must find out whether it is empty."""
     content, batch = _sample(plan)
     origin = stage.origin(plan.target, batch.batch)
     if plan.config.load is LoadMethod.INSERT or origin is None or not can_copy_directly(plan):
         return ()
     copy = copy_steps(plan, plan.target, batch, stage=stage, origin=origin, audited=content.audited)
-    return (*_texts(copy), sql.count(plan.target), *_removal(plan, batch, stage))
+    before = (copy_sql.any_row(plan.target, not_after=None),) if exists else ()
+    after = copy_sql.any_twice(plan.target, plan.key) if exists else sql.show_table(plan.target)
+    return (*before, *_texts(copy), after, *_removal(plan, batch, stage))
 
 
 def _kept_marks(plan: TablePlan, required: RequiredDdl, deletes: str) -> Iterator[str]:
@@ -159,8 +165,9 @@ def _tick(plan: TablePlan, stage: Stage, *, marks: bool) -> tuple[str, ...]:
     within = f"-- within {format_duration(plan.config.load_every)}, once for all that was staged:"
     if by_files:
         merge = merge_at_once(
-            plan.target, plan.output, plan.key, batch, origin=origin, audited=audited, stage=stage
-        )
+            plan.target, plan.output, plan.key, batch,
+            origin=origin, audited=audited, stage=stage, target_rows=SAMPLE_ROWS,
+        )  # fmt: skip
         uploaded, merged = _texts(merge)
         later = (within,) if plan.config.load_every else ()
         return (uploaded, *later, merged, *_removal(plan, batch, stage))
@@ -211,7 +218,7 @@ def _put_in_place(content: Content) -> tuple[str, ...]:
 def _sample(plan: TablePlan) -> tuple[Content, LoadBatch]:
     """A sample load batch with one part file, and its content."""
     name = batch_name(plan, SAMPLE_FENCE, 0)
-    part = PartFile(SAMPLE_PART, rows=1, size=1)
+    part = PartFile(SAMPLE_PART, rows=SAMPLE_ROWS, size=1)
     batch = LoadBatch(name, SAMPLE_FENCE, (part,), bounds=_sample_bounds(plan))
     gone = Gone.MARKED if plan.marks_deleted and plan.target_key else Gone.DELETED
     return Content(plan, name, SAMPLE_FENCE, SAMPLE_RUN, gone), batch

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import accumulate, takewhile
 
 import numpy as np
 import psycopg
@@ -15,7 +16,7 @@ import pyarrow as pa
 
 from pgsnow.postgres.copy.json_arrays import ElementType, json_arrays
 from pgsnow.postgres.copy.numeric import numerics
-from pgsnow.postgres.copy.positions import Cells, Even, Numbers, Positions, Uneven
+from pgsnow.postgres.copy.positions import SPARE, Cells, Even, Numbers, Positions, Uneven
 from pgsnow.postgres.copy.scalars import boolean, day, moment, number, uuids, varying
 
 Decode = Callable[[Cells], pa.Array]
@@ -95,24 +96,46 @@ def batch_of(
 ) -> pa.RecordBatch:
     """The rows as a record batch. fields: positions in `memory` of each row's first field (its length word); ends: of
     each row's end. Raises MalformedCopy if the fields of a row do not end where the row does."""
-    arrays = []
-    for column in columns:
-        cells, fields = (
-            _varying(memory, fields) if column.size is None else _fixed(memory, fields, column.size)
-        )
-        arrays.append(column.decode(cells))
+    arrays: list[pa.Array] = []
+    while rest := columns[len(arrays) :]:
+        cells, fields = _next_cells(memory, fields, rest)
+        arrays += map(CopyColumn.decode, rest, cells)
     if not _are_same(fields, ends):
         raise MalformedCopy("a row's fields do not end where the row does")
     return pa.RecordBatch.from_arrays(arrays, names=[column.name for column in columns])
 
 
-def _fixed(memory: Numbers, at: Positions, size: int) -> tuple[Cells, Positions]:
+def _next_cells(
+    memory: Numbers, at: Positions, columns: Sequence[CopyColumn]
+) -> tuple[list[Cells], Positions]:
+    """The cells of the first columns (at least one), and where the fields of the next one are."""
+    size = columns[0].size
+    if size is None:
+        cells, after = _varying(memory, at)
+        return [cells], after
+    if isinstance(at, Uneven):
+        return _copied(memory, at, columns)
     nulls = at.read(memory, "u1") >= _NEGATIVE
     values = at.moved(_LENGTH)
     if not nulls.any():
-        return Cells(memory, values, None, None), values.moved(size)
-    after = Uneven(values.listed() + np.where(nulls, 0, size))
-    return Cells(memory, values, None, nulls), after
+        return [Cells(memory, values, None, None)], values.moved(size)
+    return [Cells(memory, values, None, nulls)], Uneven(values.listed() + np.where(nulls, 0, size))
+
+
+def _copied(memory: Numbers, at: Uneven, columns: Sequence[CopyColumn]) -> tuple[list[Cells], Positions]:
+    """Values of fixed size that follow one another, up to the first column with NULLs, copied so that those of each
+    column have equal distances: to read at scattered positions takes the same time for one byte as for 64."""
+    fixed = [column.size or 0 for column in takewhile(lambda column: column.size is not None, columns)]
+    ends = [end for end in accumulate(_LENGTH + size for size in fixed) if end <= SPARE]
+    width, found = ends[-1], list[Cells]()
+    copy = at.read(memory, f"V{width}").view(np.uint8)
+    for size, end in zip(fixed, ends, strict=False):
+        values = Even(end - size, width, at.count)
+        nulls = values.moved(-_LENGTH).read(copy, "u1") >= _NEGATIVE
+        if nulls.any():
+            return [*found, Cells(copy, values, None, nulls)], Uneven(at.at + end - np.where(nulls, size, 0))
+        found.append(Cells(copy, values, None, None))
+    return found, at.moved(width)
 
 
 def _varying(memory: Numbers, at: Positions) -> tuple[Cells, Positions]:

@@ -28,7 +28,7 @@ def numerics(cells: Cells, precision: int, scale: int) -> pa.Array:
     """A decimal128 array of this precision; an array of exact texts if the precision is 0 or above MAX_PRECISION, or a
     value is NaN, infinite or does not fit."""
     if 0 < precision <= MAX_PRECISION and 0 <= scale <= precision:
-        found = _decimals(cells, scale)
+        found = _decimals(cells, precision, scale)
         limit = 10**precision
         if found is not None and (found < limit).all() and (found > -limit).all():
             wide = np.empty((len(found), 2), np.int64)
@@ -37,26 +37,35 @@ def numerics(cells: Cells, precision: int, scale: int) -> pa.Array:
     return pa.array(_texts(cells), pa.string())
 
 
-def _decimals(cells: Cells, scale: int) -> Numbers | None:
-    """Each value × 10^scale; None if one is special, or has digits beyond the scale."""
-    heads = cells.read(">i8").astype(np.int64)
+def _decimals(cells: Cells, precision: int, scale: int) -> Numbers | None:
+    """Each value × 10^scale; None if one is special, or has digits beyond the scale.
+
+    The digits of the wire end 0 to 3 decimals behind the scale, which are zeros: `further`."""
+    further = -scale % 4
+    words = 1 + -(-(precision + further + 3) // (4 * _AT_ONCE))
+    sent = np.ascontiguousarray(cells.read(f"V{8 * words}")).view(">u8").reshape(cells.count, words)
+    heads = sent[:, 0].astype(np.int64)
     if cells.nulls is not None:
         heads[cells.nulls] = 0
     digits, weight, sign, shown = heads >> 48, (heads << 16) >> 48, (heads >> 16) & 0xFFFF, heads & 0xFFFF
     most = int(digits.max(initial=0))
-    if sign.max(initial=0) > _NEGATIVE or shown.max(initial=0) > scale or most > 6:
+    if sign.max(initial=0) > _NEGATIVE or shown.max(initial=0) > scale or most > (words - 1) * _AT_ONCE:
         return None
+    at_once = precision + further <= MAX_PRECISION
     found = np.zeros(cells.count, np.int64)
-    for first in range(0, most, _AT_ONCE):
+    for word in range(-(-most // _AT_ONCE)):
+        first = word * _AT_ONCE
         here = np.clip(digits - first, 0, _AT_ONCE)
         last = weight - first - here + 1
-        found += _scaled(_four(cells, first, here), 4 * last + scale)
+        exponent = 4 * last + scale + (further if at_once else 0)
+        found += _scaled(_four(sent[:, 1 + word].astype(np.uint64), here), exponent)
+    if at_once and further:
+        found //= 10**further
     return np.where(sign == _NEGATIVE, -found, found)
 
 
-def _four(cells: Cells, first: int, count: Numbers) -> Numbers:
-    """Up to four digits of the wire from the first on, as one number."""
-    sent = cells.values.moved(_HEAD.size + 2 * first).read(cells.memory, ">u8").astype(np.uint64)
+def _four(sent: Numbers, count: Numbers) -> Numbers:
+    """The first of four digits of the wire, so many, as one number."""
     sent >>= ((_AT_ONCE - count) * 16 % 64).astype(np.uint64)
     sent[count == 0] = 0
     low = np.uint64(0xFFFF)

@@ -16,6 +16,8 @@ EPOCH_DAYS = 10_957
 """2000-01-01, where Postgres counts from, since 1970-01-01, where Arrow does."""
 
 _SIZE = 36
+_SHORT = 256
+"""Bytes up to which values of equal size are read in one go."""
 
 
 def _parts(size: int, starts: tuple[int, ...]) -> np.dtype[Any]:
@@ -95,6 +97,12 @@ def varying(cells: Cells, kind: pa.DataType, skipped: int = 0) -> pa.Array:
     if cells.sizes is None:
         raise ValueError("values without sizes")
     count = cells.count
+    if count and cells.nulls is None and (size := _only_size(cells.sizes, skipped)):
+        data = np.ascontiguousarray(cells.values.moved(skipped).read(cells.memory, f"V{size}"))
+        same = np.arange(0, size * (count + 1), size, dtype=np.int32)
+        return pa.Array.from_buffers(
+            kind, count, [None, pa.py_buffer(same), pa.py_buffer(data.view(np.uint8))]
+        )
     edges = np.empty(2 * count + 1, np.int32)
     starts = cells.values.listed() + skipped
     edges[0:-1:2] = starts
@@ -107,6 +115,12 @@ def varying(cells: Cells, kind: pa.DataType, skipped: int = 0) -> pa.Array:
     if not nulls:
         return values
     return pa.Array.from_buffers(kind, count, [bitmap, *values.buffers()[1:]], nulls)
+
+
+def _only_size(sizes: Numbers, skipped: int) -> int | None:
+    """The size without `skipped` bytes, if all values have the same and a short one; else None."""
+    size = int(sizes[0]) - skipped
+    return size if 0 < size <= _SHORT and (sizes == sizes[0]).all() else None
 
 
 def _native(cells: Cells, sent: str) -> Numbers:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pgsnow.model.batch import LoadBatch, LoadResult
 from pgsnow.model.errors import TargetMissing, TargetQueryFailed, TargetRowsChanged
-from pgsnow.model.table import TargetName
+from pgsnow.model.table import JUST_CREATED, TargetName
 from pgsnow.snowflake.load.merge import merge_at_once, merge_steps
 from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.statement import GuardedStatement, Step
@@ -49,6 +49,8 @@ class MergeLoader:
         return TargetRecreated() if recreated else Loaded(result.inserted)
 
     def finish(self) -> Complete:
+        if self.context.table.claim.target.created_on == JUST_CREATED and self.shadow is None:
+            self.context.session.do(self.context.target.note_creation)
         return Complete()
 
     def _attempt(self, session: Session, batch: LoadBatch) -> LoadResult:

@@ -47,7 +47,7 @@ class OpenBatch:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class FilePlace:
     """The stage of a run's files. account, location: as in LoadedFiles. remove_due: removes loaded files that have
     waited here for long enough."""
 
@@ -66,7 +66,7 @@ class OpenBatches:
         remove: Callable[[Sequence[OpenBatch]], None],
         remove_once: Callable[[Sequence[OpenBatch]], None],
         unsettled: set[int] | None = None,
-        place: Place | None = None,
+        place: FilePlace | None = None,
     ) -> None:
         """remove: removes everything that these batches have left, with retries. remove_once: the same, without a
         retry. unsettled: gets the numbers of inherited sessions. place: None if no files can wait."""
@@ -141,11 +141,10 @@ class OpenBatches:
         if shadows and self._shadows:
             self.release_shadows()
         done = [batch for batch in self._open.values() if batch.name not in but]
-        waiting = [batch.loaded for batch in done if wait and batch.loaded is not None]
-        if but:
-            few = sum(files.size for files in waiting) <= LARGE and len(waiting) <= MANY
-            done = [batch for batch in done if not (few and batch.loaded)]
-            waiting = []
+        loaded = [batch.loaded for batch in done if batch.loaded is not None]
+        waiting = loaded if wait else []
+        if but and sum(files.size for files in loaded) <= LARGE and len(loaded) <= MANY:
+            done = [batch for batch in done if batch.loaded is None]
         if not done:
             return
         kept = {files.batch for files in waiting}

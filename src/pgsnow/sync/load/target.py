@@ -247,19 +247,39 @@ class Target:
         if not self._looked:
             self._state = state = self._shown(session)
             if state is not None:
-                mark = table.claim.places[0].get("mark") if table.claim.places else None
-                marked = bool(mark and mark in state.comment)
-                if not marked:
+                if not self._is_marked(state):
                     self._settle_owner(session, state)  # rare
                 self.notes.looked_at = time.monotonic()
                 if known.created_on == JUST_CREATED:
-                    known = replace(known, created_on=None if marked else "")
+                    known = replace(known, created_on=self._born(state) if self._is_marked(state) else "")
                 if known.created_on != state.created_on or table.rows not in (None, state.rows):
                     state = self._compare(session, state, replace(known, rows=table.rows))
                 table.rows = state.rows
             self._looked = True
         suffices = self.columns is not None and self._shape.suffices(self.columns)
         return self._state is not None and suffices and not relaxed
+
+    def _is_marked(self, state: TargetState) -> bool:
+        """True if its comment has the mark of this table, as far as the ledger knows it."""
+        mark = self._table.claim.places[0].get("mark") if self._table.claim.places else None
+        return bool(mark and mark in state.comment)
+
+    def _born(self, state: TargetState) -> str:
+        """Remember when a target was created that carries the mark of this table."""
+        self._table.remember_target(self.columns, state.created_on)
+        return state.created_on
+
+    def note_creation(self, session: Session) -> int | None:
+        """At the end of the first load of a target that this run has created: look up when that was. Returns the number
+        of its rows, which may be that of a moment ago; None: it is another table now. Raises TargetMissing."""
+        state, known = target_state(session, self._plan.target), self._table.claim.target
+        if state is None:
+            raise TargetMissing(f"{self._plan.target} is gone", advice=ADVICE)
+        if known.created_on == JUST_CREATED:
+            if not self._shape.comment or self._shape.comment not in state.comment:
+                return None  # the next run finds that
+            self._born(state)
+        return state.rows
 
     def _shown(self, session: Session) -> TargetState | None:
         """The target as it is now; until this run has sent a statement, as it was at some moment since it was claimed,

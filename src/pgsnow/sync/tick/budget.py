@@ -53,6 +53,7 @@ def paced(context: EngineContext, run_id: str, inspections: Sequence[Inspection]
     for found in inspections:
         pace = plan.paces.get(found.claim.table)
         loads = found.claim.table in plan.loads
+        loads &= bool(found.claim.staged) or not can_be_staged(found.plan.config)
         if pace is None or loads:
             kept.append(_loading(found) if loads else found)
         elif _waits_unread(found, pace):
@@ -67,13 +68,14 @@ def day_plan(context: EngineContext, at_once: Collection[str], *, record: bool) 
     Raises LedgerUnavailable, LedgerAccessDenied, LedgerQueryFailed."""
     config, store = context.config, context.ledger.budget
     names = [table.name for table in config.enabled]
-    facts = store.facts(names, context.settings.snowflake.warehouse)
+    facts = store.facts(names, context.settings.snowflake.warehouse, config.sync_interval_seconds)
     new = store.habits(facts.now) if facts.habits is None else None
     account = account_of(config, facts)
     habits = new if facts.habits is None else facts.habits
     plan = plan_day(account, demands_of(config, facts, habits), at_once)
-    if record:
-        store.save(account, plan, facts.before, new)
+    if not record:  # a run of one table follows the tick that has found it
+        return replace(plan, loads=plan.loads | facts.decided)
+    store.save(account, plan, facts.before, new)
     return plan
 
 

@@ -27,7 +27,7 @@ def write_freshness(context: EngineContext, report: SyncReport) -> None:
         loaded = {done.table for done in report.tables if done.load_units or done.rows_deleted}
         places = {name: f"{target.database}.{target.schema}" for name, target in targets.items()}
         busy = sorted({place for name, place in places.items() if name in loaded})
-        others = sorted({*places.values()} - {*busy})
+        others = sorted({*places.values()} - {*busy}) if _may_wake(context, datetime.now(UTC)) else []
         due = context.ledger.heartbeats.take(busy, others, context.config.heartbeat_every)
         if due:
             _write(context, {name: target for name, target in targets.items() if places[name] in due}, report)
@@ -35,6 +35,15 @@ def write_freshness(context: EngineContext, report: SyncReport) -> None:
         logger(run_id=report.run_id).warning(
             "heartbeat not written", error=public_text(error), advice=error.advice
         )
+
+
+def _may_wake(context: EngineContext, now: datetime) -> bool:
+    """False in quiet hours, and once the credits of the day are spent (`budget:`): then a warehouse is not resumed just
+    to say that nothing was loaded."""
+    if context.config.budget is None:
+        return True
+    saved = context.ledger.budget.latest()
+    return saved is None or saved.held_until is None or saved.held_until <= now
 
 
 def _write(context: EngineContext, targets: Mapping[str, TargetName], report: SyncReport) -> None:
