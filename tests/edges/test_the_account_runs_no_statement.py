@@ -69,8 +69,8 @@ def test_staged_rows_wait_until_the_account_runs_statements_again(refused: World
     assert tick(refused).rows_processed == 0
     assert staged(refused) == 1
     for containing, error, leaf, advice in (
-        ("COPY INTO", QUOTA, "CreditsUsedUp", "RESOURCE MONITOR"),
-        ("COPY INTO", SUSPENDED, "WarehouseUnusable", "AUTO_RESUME"),
+        ("MERGE", QUOTA, "CreditsUsedUp", "RESOURCE MONITOR"),
+        ("MERGE", SUSPENDED, "WarehouseUnusable", "AUTO_RESUME"),
         ("MERGE", TIMEOUT, "StatementTimeout", "STATEMENT_QUEUED_TIMEOUT_IN_SECONDS"),
         ("LOGIN", LOCKED, "TargetLoginRefused", "MINS_TO_UNLOCK"),
     ):

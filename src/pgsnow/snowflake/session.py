@@ -40,6 +40,8 @@ ANSWER_SECONDS = 120
 RETRY_SECONDS = 15
 """The connector repeats a failed request until this time after its start. A statement that changes rows may run for
 longer; it is asked for once more after that: see `connection_class`."""
+RENEWED_SECONDS = 60
+"""A token that was renewed so recently has not expired: the answer to a statement that was sent before says so."""
 CHANGES_ROWS = re.compile(r"\s*(?:copy|merge|insert|delete|update)\b", re.IGNORECASE)
 FIRST_WORD = re.compile(r"\w+")
 COUNTS_ROWS = frozenset({"COPY", "MERGE", "INSERT", "DELETE", "UPDATE", "SELECT"})
@@ -238,7 +240,9 @@ def connect(settings: ConnectSettings, *, query_tag: str = "pgsnow") -> Session:
     arguments = connect_arguments(settings.connect_kwargs())
     with translating():
         try:
-            return Session(connection_class()(**arguments), query_tag)
+            connection = connection_class()(**arguments)
+            _renew_once(connection.rest)
+            return Session(connection, query_tag)
         # A missing or invalid key file. The cause is left out: it contains the secret.
         except (FileNotFoundError, PermissionError) as error:
             raise TargetAccessDenied(f"Snowflake: cannot read {error.filename}") from None
@@ -246,6 +250,23 @@ def connect(settings: ConnectSettings, *, query_tag: str = "pgsnow") -> Session:
             raise TargetAccessDenied(
                 f"Snowflake: the credentials cannot be used ({type(error).__name__})"
             ) from None
+
+
+def _renew_once(rest: Any) -> None:
+    """Let one of the threads that find the session's token expired renew it: the connector lets each of them do so, and
+    a token that is renewed twice may end the session."""
+    lock, stock, renewed_at = threading.Lock(), rest._renew_session, float("-inf")
+
+    def renew() -> Any:
+        nonlocal renewed_at
+        with lock:
+            if time.monotonic() - renewed_at < RENEWED_SECONDS:
+                return {"success": True}
+            answer = stock()
+            renewed_at = time.monotonic()
+            return answer
+
+    rest._renew_session = renew
 
 
 def connect_arguments(given: Mapping[str, Any]) -> dict[str, Any]:

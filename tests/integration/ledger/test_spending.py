@@ -6,16 +6,22 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import psycopg
 import pytest
+from psycopg import sql
 
 from pgsnow.ledger.history.spending import LoadTimesRow, Spending, StatementKindRow
 from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.config.sync_config import parse_config
 from pgsnow.model.cost.forecast import LoadTime
 from pgsnow.model.report import SentStatement, Status
+from pgsnow.model.settings.settings import Settings
 from pgsnow.operations.cost.evidence import Evidence, evidence_of
+from pgsnow.operations.cost.forecast import forecast_now
+from pgsnow.operations.cost.result import DayForecast
 from tests.integration.ledger.conformance import report, take
 from tests.integration.ledger.crew import Dsn, PostgresCrew
+from tests.world import NO_SNOWFLAKE
 
 NOON = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0) - timedelta(days=2)
 
@@ -110,3 +116,25 @@ def test_a_forecast_takes_its_facts_from_the_last_seven_days(crew: PostgresCrew)
     assert known.arrivals.keys() == {"public.a"}
     with closing(Ledger(Dsn(crew.dsn), "not_created_yet")) as ledger:
         assert evidence_of(config, ledger, NOON) == Evidence()
+
+
+def test_a_plan_does_without_a_forecast_if_the_history_may_not_be_read(crew: PostgresCrew) -> None:
+    """The role of a person who plans needs no right on the run log."""
+    logged(crew, ("public.a", Status.OK, 0.1, {}))
+    role = f"planner_{crew.dsn.rpartition('/')[2]}"
+    crew.sql(f"create role {role} login")
+    schema = sql.Identifier(crew.schema).as_string()
+    crew.sql(
+        f"grant usage on schema {schema} to {role}; grant select on pgsnow_ledger, pgsnow_migrations to {role}"
+    )
+    table = {"source": "public.a", "target": "a", "watermark_column": "at"}
+    config = parse_config({"ledger_schema": crew.schema, "tables": [table]}, file="c.yaml", env={})
+
+    def forecast(dsn: str) -> DayForecast | None:
+        return forecast_now(config, Settings.from_env({"POSTGRES_DSN": dsn, **NO_SNOWFLAKE}))
+
+    try:
+        assert forecast(crew.dsn) is not None
+        assert forecast(psycopg.conninfo.make_conninfo(crew.dsn, user=role)) is None
+    finally:
+        crew.sql(f"drop owned by {role}; drop role {role}")

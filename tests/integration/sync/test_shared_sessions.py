@@ -99,9 +99,25 @@ def shown(world: World, act: Callable[[World], SyncReport]) -> list[str]:
     return [look for look in found if look.startswith("SHOW TABLES") and not (created and "LIKE" in look)]
 
 
-@pytest.mark.parametrize("expired", ["MERGE", "SELECT", "SHOW", "CREATE", "PUT"])
-def test_a_session_that_has_ended_is_replaced_without_a_failed_run(world: World, expired: str) -> None:
-    """After hours without a statement, or after an administrator has ended it; also in the middle of a load."""
+@pytest.mark.parametrize(("what", "logins"), [("token", 0), ("login", 1), ("session", 1)])
+def test_an_expired_session_is_renewed_or_replaced_by_all_tables_together(
+    busy: World, what: str, logins: int
+) -> None:
+    """After an hour the connector renews the token; after four, or if an administrator has ended the session, one of
+    the tables logs in for all."""
+    assert tick(busy).tables[0].ok
+    change(busy)
+    before = busy.emulator.connections()
+    assert busy.emulator.expire(busy.settings.snowflake.database, what) > 0
+    report = tick(busy)
+    assert {table.status for table in report.tables} == {Status.OK}
+    assert busy.emulator.connections() - before == logins == sum(table.logins for table in report.tables)
+    busy.assert_equal()
+
+
+@pytest.mark.parametrize("expired", ["MERGE", "PUT"])
+def test_a_session_that_ends_in_the_middle_of_a_load_is_replaced(world: World, expired: str) -> None:
+    """The run goes on with the statement that was not executed, and everything is counted once."""
     world.sql("insert into users (id, name) select g, 'n' from generate_series(1, 20) g")
     assert tick(world).tables[0].ok
     world.sql("update users set name = 'x', updated_at = clock_timestamp() where id <= 6")

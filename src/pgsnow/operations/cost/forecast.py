@@ -15,6 +15,7 @@ from pgsnow.model.cost.bill import Bill, replaced_bytes
 from pgsnow.model.cost.forecast import Arrivals, Forecast, forecast, loads_a_day
 from pgsnow.model.cost.warehouse import Warehouse
 from pgsnow.model.duration import format_duration
+from pgsnow.model.errors import LedgerAccessDenied, LedgerQueryFailed
 from pgsnow.model.settings.settings import Settings
 from pgsnow.operations.cost.evidence import Evidence, evidence_of
 from pgsnow.operations.cost.result import (
@@ -52,10 +53,14 @@ class Schedule:
         )
 
 
-def forecast_now(config: SyncConfig, settings: Settings) -> DayForecast:
-    """The forecast from the ledger's last seven days. Raises LedgerUnavailable, LedgerAccessDenied."""
+def forecast_now(config: SyncConfig, settings: Settings) -> DayForecast | None:
+    """The forecast from the ledger's last seven days; None if the role may not read the history, or it takes too long:
+    a plan is useful without it. Raises LedgerUnavailable."""
     with closing(Ledger(settings.ledger, config.ledger_schema)) as ledger:
-        return forecast_day(config, evidence_of(config, ledger, datetime.now(UTC)))
+        try:
+            return forecast_day(config, evidence_of(config, ledger, datetime.now(UTC)))
+        except (LedgerAccessDenied, LedgerQueryFailed):
+            return None
 
 
 def forecast_day(config: SyncConfig, known: Evidence) -> DayForecast:

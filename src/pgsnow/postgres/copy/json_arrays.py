@@ -86,7 +86,8 @@ def json_arrays(cells: Cells, kind: ElementType) -> pa.Array:
 
 
 def _shapes(cells: Cells) -> tuple[Numbers, Numbers, Numbers]:
-    """Of each row: number of dimensions, length of the first (0 if there is none), whether it is decoded alone."""
+    """For each row the number of dimensions, the length of the first (0 if there is none), and whether it is
+    decoded alone."""
     heads = np.ascontiguousarray(cells.read(f"V{_FLAT}")).view(">i4").reshape(cells.count, -1)
     dimensions = heads[:, 0].astype(np.int64)
     if cells.nulls is not None:
@@ -94,8 +95,10 @@ def _shapes(cells: Cells) -> tuple[Numbers, Numbers, Numbers]:
     counts = np.where(dimensions == 0, 0, heads[:, _FIRST_LENGTH // 4]).astype(np.int64)
     odd = dimensions > 1
     counts[odd] = 0
-    others = int(np.partition(counts, -_FEW)[-_FEW]) if cells.count > _FEW else 0
-    return dimensions, counts, odd | (counts > max(others, _MANY))
+    if int(counts.max()) > _MANY:
+        others = int(np.partition(counts, -_FEW)[-_FEW]) if cells.count > _FEW else 0
+        odd |= counts > max(others, _MANY)
+    return dimensions, counts, odd
 
 
 def _walk(cells: Cells, counts: Numbers) -> tuple[_Elements, Numbers]:
@@ -105,8 +108,9 @@ def _walk(cells: Cells, counts: Numbers) -> tuple[_Elements, Numbers]:
     starts, sizes = np.empty(total, np.int64), np.empty(total, np.int64)
     reached = cells.values.listed() + _FLAT
     limit = len(cells.memory) - SPARE
+    fewest = int(counts.min())
     for number in range(int(counts.max())):
-        rows = np.flatnonzero(counts > number)
+        rows = slice(None) if number < fewest else np.flatnonzero(counts > number)
         at = reached[rows]
         if int(at.max()) > limit:
             raise MalformedArray("an array's elements are longer than its value")
@@ -185,8 +189,9 @@ def _joined_from(
     )
     opening, closing = _chosen_marks(elements, cells.nulls)
     order = np.empty(2 * total + rows, np.int32)
-    at = 2 * np.arange(total) + np.repeat(np.arange(rows), elements.counts)
-    order[at], order[at + 1] = opening + 2 * total, 2 * np.arange(total)
+    slots = np.arange(0, 2 * total, 2)
+    at = slots + np.repeat(np.arange(rows), elements.counts)
+    order[at], order[at + 1] = opening + 2 * total, slots
     last = 2 * elements.ends + np.arange(rows)
     order[last] = closing + 2 * total
     written = pieces.take(pa.array(order))
@@ -197,8 +202,8 @@ def _joined_from(
 
 
 def _marks(quoted: bool) -> list[bytes]:
-    """What stands before an element: the first, and the first if it is NULL; a later one, by whether the one before it
-    is NULL; the same for a later one that is NULL. Then what ends an array, by whether its last element is NULL; the
+    """Texts before an element: the first, and the first if it is NULL; a later one, by whether the one before it is
+    NULL; the same for a later one that is NULL. Then the end of an array, by whether its last element is NULL; the
     empty array; nothing."""
     quote = b'"' if quoted else b""
     return [
@@ -209,15 +214,16 @@ def _marks(quoted: bool) -> list[bytes]:
 
 def _chosen_marks(elements: _Elements, nulls: Numbers | None) -> tuple[Numbers, Numbers]:
     """Indexes in `_marks`: before each element, and at the end of each row."""
-    missing = elements.sizes < 0
-    opening = np.full(len(missing), 2, np.int32)
-    opening[1:] += missing[:-1]
-    opening += 2 * missing
-    filled = elements.counts > 0
+    missing, filled = elements.nulls, elements.counts > 0
+    opening, closing = np.full(len(elements.sizes), 2, np.int32), np.where(filled, 6, _EMPTY)
     first = (elements.ends - elements.counts)[filled]
-    opening[first] = missing[first]
-    closing = np.full(len(filled), _EMPTY, np.int32)
-    closing[filled] = 6 + missing[elements.ends[filled] - 1]
+    if missing is None:
+        opening[first] = 0
+    else:
+        opening[1:] += missing[:-1]
+        opening += 2 * missing
+        opening[first] = missing[first]
+        closing[filled] += missing[elements.ends[filled] - 1]
     if nulls is not None:
         closing[nulls] = _NOTHING
     return opening, closing

@@ -20,6 +20,7 @@ _NEGATIVE = 0x4000
 _HEAD = Struct(">HhHH")
 _AT_ONCE = 4
 """Digits of the wire in 64 bits."""
+_EVERY_OTHER = np.uint64(0x0000FFFF0000FFFF)
 _MOST = 40
 _POWERS = np.array([10 ** min(max(e, 0), 18) for e in range(-_MOST, _MOST + 1)], np.int64)
 
@@ -68,10 +69,9 @@ def _four(sent: Numbers, count: Numbers) -> Numbers:
     """The first of four digits of the wire, so many, as one number."""
     sent >>= ((_AT_ONCE - count) * 16 % 64).astype(np.uint64)
     sent[count == 0] = 0
-    low = np.uint64(0xFFFF)
-    pairs = [(sent >> np.uint64(by)) & low for by in (0, 16, 32, 48)]
-    found: Numbers = (pairs[0] + pairs[1] * 10**4 + pairs[2] * 10**8 + pairs[3] * 10**12).astype(np.int64)
-    return found
+    pairs = (sent & _EVERY_OTHER) + ((sent >> np.uint64(16)) & _EVERY_OTHER) * np.uint64(10**4)
+    found: Numbers = (pairs & np.uint64(0xFFFFFFFF)) + (pairs >> np.uint64(32)) * np.uint64(10**8)
+    return found.view(np.int64)
 
 
 def _scaled(values: Numbers, exponent: Numbers) -> Numbers:

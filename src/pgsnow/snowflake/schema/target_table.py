@@ -84,8 +84,12 @@ class Shape:
     @property
     def new_columns(self) -> dict[str, str]:
         """The columns of a target that `create_table` has just made, name → type as DESCRIBE TABLE shows it."""
-        lengths = {"VARCHAR": f"VARCHAR({TEXT_LIMIT})", "BINARY": f"BINARY({BINARY_LIMIT})"}
-        return {name: lengths.get(kind, kind) for name, kind in self.columns(()).items()}
+        shown = {
+            "VARCHAR": f"VARCHAR({TEXT_LIMIT})",
+            "BINARY": f"BINARY({BINARY_LIMIT})",
+            "TIMESTAMP_TZ": "TIMESTAMP_TZ(9)",
+        }
+        return {name: shown.get(kind, kind) for name, kind in self.columns(()).items()}
 
     def suffices(self, columns: Mapping[str, str]) -> bool:
         """True if a target with these columns, name → type, needs no statement."""

@@ -39,7 +39,7 @@ from pgsnow.sync.load.deferred import load_staged
 from pgsnow.sync.load.deletes import Removed, RunTargetSide, remove_keys
 from pgsnow.sync.load.early_upload import EarlyUploader
 from pgsnow.sync.load.loader import Loader
-from pgsnow.sync.load.open_batches import OpenBatch, OpenBatches, FilePlace, remove_loaded_files
+from pgsnow.sync.load.open_batches import FilePlace, OpenBatch, OpenBatches, remove_loaded_files
 from pgsnow.sync.load.session import RunSession
 from pgsnow.sync.load.target import RECREATED, Target
 from pgsnow.sync.pipeline.key_spool import KeySpool

@@ -34,14 +34,18 @@ def expire(database: str, what: str) -> int:
 
 def answer_expired_sessions() -> None:
     """Stock: a session lasts for ever, and there is no request to renew its token."""
-    replace_route(QUERY, _refusing)
-    fakesnow.server.app.router.routes.append(Route(RENEW, _renew, methods=["POST"]))
+    replaced = set[str]()
+    replace_route(QUERY, lambda stock: _refusing(stock, replaced))
+    fakesnow.server.app.router.routes.append(Route(RENEW, _renewing(replaced), methods=["POST"]))
 
 
-def _refusing(stock: Endpoint) -> Endpoint:
+def _refusing(stock: Endpoint, replaced: set[str]) -> Endpoint:
+    """replaced: tokens instead of which their sessions have new ones."""
+
     async def query(request: Request) -> JSONResponse:
-        session: Any = fakesnow.server.sessions.get(fakesnow.server.to_token(request))
-        expired = session and state_of(session).expired
+        token = fakesnow.server.to_token(request)
+        session: Any = fakesnow.server.sessions.get(token)
+        expired = TOKEN if token in replaced else session and state_of(session).expired
         if not expired:
             return await stock(request)
         return _refusal(SESSION if expired == SESSION else TOKEN)
@@ -49,16 +53,20 @@ def _refusing(stock: Endpoint) -> Endpoint:
     return query
 
 
-async def _renew(request: Request) -> JSONResponse:
-    """A new token for a session whose old one has expired."""
-    old = fakesnow.server.to_token(request)
-    session: Any = fakesnow.server.sessions.get(old)
-    if session is None or state_of(session).expired in (LOGIN, SESSION):
-        return _refusal(LOGIN)
-    token, state_of(session).expired = secrets.token_urlsafe(32), None
-    fakesnow.server.sessions[token] = fakesnow.server.sessions.pop(old)
-    renewed = {"sessionToken": token, "masterToken": token, "masterValidityInSeconds": 14_400}
-    return JSONResponse({"data": renewed, "code": None, "message": None, "success": True})
+def _renewing(replaced: set[str]) -> Endpoint:
+    async def renew(request: Request) -> JSONResponse:
+        """A new token for a session whose old one has expired."""
+        old = fakesnow.server.to_token(request)
+        session: Any = fakesnow.server.sessions.get(old)
+        if session is None or state_of(session).expired in (LOGIN, SESSION):
+            return _refusal(LOGIN)
+        token, state_of(session).expired = secrets.token_urlsafe(32), None
+        fakesnow.server.sessions[token] = fakesnow.server.sessions.pop(old)
+        replaced.add(old)
+        renewed = {"sessionToken": token, "masterToken": token, "masterValidityInSeconds": 14_400}
+        return JSONResponse({"data": renewed, "code": None, "message": None, "success": True})
+
+    return renew
 
 
 def _refusal(what: str) -> JSONResponse:
