@@ -12,11 +12,9 @@ from pgsnow.model.errors import TargetUnavailable
 from pgsnow.model.report import TableReport
 from pgsnow.testing.faults import RaiseAt
 from tests.integration.sync.test_deferred import fifty_days_go_by
-from tests.progress import wait_until
 from tests.world import MemoryWorld, World
 
 POINTS = ("put", "staged", "copied", "inserted", "checkpointed", "swept")
-UPDATES = "select n_tup_upd from pg_stat_all_tables where relid = 'users'::regclass"
 
 
 @pytest.fixture
@@ -109,29 +107,6 @@ def test_files_that_are_lost_beside_loaded_ones_are_read_again_and_merged(events
     assert report.error is None
     events.assert_equal()
     assert events.leftovers() == []
-
-
-def test_an_updated_row_is_noticed_by_the_servers_counter_and_stays_once(events: MemoryWorld) -> None:
-    """The promise that rows never change is broken: it is reported, the row gets its new values, and none is twice,
-    also if the counter showed the update only after the row had been copied."""
-    known = events.sql(UPDATES)
-    events.sql("update users set name = 'changed', updated_at = now() where id = 2")
-    wait_until(lambda: events.sql(UPDATES) != known, "the server has counted the update")
-    add(events)
-    report = tick(events)
-    assert any(
-        "insert_only: the source shows 1 update since the last read" in event for event in report.events
-    )
-    assert report.rows_updated == 1
-    events.assert_equal()
-    # As after a counter that came late: the new version of a row was copied beside the old one.
-    target = events.target()
-    target.rows.append(dict(target.rows[0]))
-    events.sql("update sync_watermarks set target_rows = null")
-    events.sql("update users set name = 'again', updated_at = now() where id = 3")
-    wait_until(lambda: events.sql(UPDATES) > [(known[0][0] + 1,)], "the server has counted the update")
-    tick(events)
-    events.assert_equal()
 
 
 @given(
