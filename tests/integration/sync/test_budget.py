@@ -6,7 +6,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
 
+from pgsnow.integrations.fastapi.router import status_router
 from pgsnow.integrations.prometheus.collect import metrics_text
 from pgsnow.ledger.alerts.alert import AlertRule
 from pgsnow.ledger.budget.store import SavedBudget
@@ -175,7 +178,7 @@ def test_status_page_metrics_and_alerts_say_who_is_slowed_and_that_the_budget_ca
     }
     spend(shop, 1.0)
     tick(shop)
-    now = datetime.now(UTC) + timedelta(minutes=6)
+    now = datetime.now(UTC) + timedelta(minutes=7)
     with shop.engine() as engine:
         config, ledger = shop.config, engine.ledger
         summary = status_of(config, ledger, now)
@@ -185,6 +188,7 @@ def test_status_page_metrics_and_alerts_say_who_is_slowed_and_that_the_budget_ca
         found = findings_of(
             config, config.alerts, ledger.run_log.watermarks(), [], now, budget_of(config, ledger, now)
         )
+    assert {table["state"] for table in summary["tables"]} == {"no-changes"}
     users = next(table for table in summary["tables"] if table["table"] == "public.users")
     assert users["slowed"]["configured"] == 120
     assert users["slowed"]["until"].endswith("T00:00:00+00:00")
@@ -199,6 +203,19 @@ def test_status_page_metrics_and_alerts_say_who_is_slowed_and_that_the_budget_ca
     assert 'pgsnow_slowed_load_seconds{table="public.users"}' in metrics
     assert "pgsnow_budget_conflict 1\n" in metrics
     assert [finding.rule for finding in found.found] == [AlertRule.BUDGET]
+
+    app = FastAPI()
+    app.include_router(status_router(config, settings=shop.settings))
+    with TestClient(app) as client:
+        page = client.get("/sync/").text
+        detail = client.get("/sync/tables/public.users").text
+        shown = client.get("/sync/api/v1/summary").json()["budget"]
+        listed = client.get("/sync/api/v1/tables").json()["items"]
+    assert "Credits today" in page
+    assert "to keep the max_lag of public.users (30m)" in page
+    assert "waits until 00:00 UTC" in detail
+    assert (shown["limit"], shown["slowed"]) == (1, 2)
+    assert [table["slowed"]["configured"] for table in listed] == [120, 120]
 
 
 def test_a_plan_says_what_an_average_day_under_the_budget_is_like(shop: MemoryWorld) -> None:

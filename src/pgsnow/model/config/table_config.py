@@ -276,6 +276,11 @@ class TableOptions(BaseModel):
     enabled: Switch = True
     """false excludes the table from ticks."""
 
+    @property
+    def can_be_staged(self) -> bool:
+        """True if changes can wait in files; others wait in the source, and are read when they are loaded."""
+        return self.mode not in WHOLE_MODES and self.load is not LoadMethod.INSERT
+
 
 class TableDefaults(TableOptions):
     """The section `defaults:`: values for keys that a table does not set itself."""

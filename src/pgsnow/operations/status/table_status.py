@@ -105,15 +105,22 @@ def table_statuses(
 ) -> list[TableStatus]:
     """One status for each of `tables`, in their order. rows: all rows of the ledger. budget: of budget_of."""
     by_name = {row.source_table: row for row in rows}
-    interval = config.sync_interval_seconds
+    paces = budget.paces if budget else {}
     return [
         TableStatus(
             table,
             row,
-            health_of(row, interval=max(interval, table.every), now=now, enabled=table.enabled),
+            health_of(row, interval=_between_runs(config, table, pace), now=now, enabled=table.enabled),
             lag_of(table, row),
-            budget.paces.get(table.name) if budget else None,
+            pace,
         )
         for table in tables
-        for row in [by_name.get(table.name)]
+        for row, pace in [(by_name.get(table.name), paces.get(table.name))]
     ]
+
+
+def _between_runs(config: SyncConfig, table: TableConfig, pace: Pace | None) -> float:
+    """Seconds between two runs. A slowed table whose changes cannot be staged is left alone until it is loaded."""
+    left_alone = pace is not None and (pace.held or not table.can_be_staged)
+    slowed = pace.accepted_wait(table.max_lag) if pace is not None and left_alone else 0.0
+    return max(config.sync_interval_seconds, table.every, slowed)

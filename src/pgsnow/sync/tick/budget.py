@@ -12,8 +12,7 @@ from pgsnow.model.budget.demand import Account, BudgetPlan, Demand, Pace
 from pgsnow.model.budget.history import arrivals_of
 from pgsnow.model.budget.plan import plan_day
 from pgsnow.model.config.options import Priority
-from pgsnow.model.config.sync_config import LoadMethod, SyncConfig, TableConfig
-from pgsnow.model.config.table_config import WHOLE_MODES
+from pgsnow.model.config.sync_config import SyncConfig, TableConfig
 from pgsnow.model.cost.forecast import TYPICAL
 from pgsnow.model.cost.warehouse import Warehouse
 from pgsnow.model.errors import PgsnowError
@@ -53,7 +52,7 @@ def paced(context: EngineContext, run_id: str, inspections: Sequence[Inspection]
     for found in inspections:
         pace = plan.paces.get(found.claim.table)
         loads = found.claim.table in plan.loads
-        loads &= bool(found.claim.staged) or not can_be_staged(found.plan.config)
+        loads &= bool(found.claim.staged) or not found.plan.config.can_be_staged
         if pace is None or loads:
             kept.append(_loading(found) if loads else found)
         elif _waits_unread(found, pace):
@@ -116,13 +115,8 @@ def demands_of(config: SyncConfig, facts: BudgetFacts, habits: Mapping[str, Habi
     ]
 
 
-def can_be_staged(table: TableConfig) -> bool:
-    """True if its changes can wait in files; others wait in the source: they are read when they are loaded."""
-    return table.mode not in WHOLE_MODES and table.load is not LoadMethod.INSERT
-
-
 def _demand(table: TableConfig, interval: float, waiting: Waiting, habits: Habits | None) -> Demand:
-    stages, period = can_be_staged(table), max(interval, table.every)
+    stages, period = table.can_be_staged, max(interval, table.every)
     return Demand(
         table.name,
         [*Priority].index(table.priority),
@@ -142,7 +136,7 @@ def _waits_unread(found: Inspection, pace: Pace) -> bool:
     other full reads are made at once, as they are needed before anything else."""
     if not found.has_changes or found.claim.staged:
         return False
-    if not can_be_staged(found.plan.config):
+    if not found.plan.config.can_be_staged:
         return True
     reads_all = found.checkpoint is None or found.probe.full_read is not None or found.drift.has_work
     return pace.held and (reads_all or found.restarted)
