@@ -47,7 +47,10 @@ def sync_table(run: RunContext) -> TableOutcome:
 
 
 def complete(run: RunContext) -> None:
-    """After everything is loaded: compare with the source, if that is due, and clean up."""
+    """After everything is loaded: show it in the live view, before rows are removed that a file still has; compare with
+    the source, if that is due, and clean up."""
+    if run.plan.config.live_view or run.table.has_live_view:
+        run.destination.follow_live_view(sweeps=run.table.sweep is not None or bool(run.counted))
     compare_with_source(run)
     run.destination.batches.cleanup(shadows=True, wait=True)
 
