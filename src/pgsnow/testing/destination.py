@@ -143,6 +143,9 @@ class MemoryDestination:
         self.target.follow_rows(removed)
         return removed
 
+    def follow_live_view(self, *, sweeps: bool) -> None:
+        """There are no files, and so no live view."""
+
     def older_rows(self, fence: int) -> tuple[int, int]:
         with self.target.step("count"):
             rows = self.target.warehouse.table(self.target.plan.target).rows

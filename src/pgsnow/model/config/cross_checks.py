@@ -11,7 +11,7 @@ from typing import Any
 from pgsnow.model.config.interpolation import Path
 from pgsnow.model.config.options import Deletes, OnDetach
 from pgsnow.model.config.problems import Problems, display_path
-from pgsnow.model.config.table_config import WHOLE_MODES, LateRows, LoadMethod, TableMode
+from pgsnow.model.config.table_config import WHOLE_MODES, LateRows, LoadMethod, LoadVia, TableMode
 from pgsnow.model.duration import parse_duration
 from pgsnow.model.table import SourceName, TargetName
 from pgsnow.model.types.overflow import NEVER_OF_KEYS
@@ -20,14 +20,15 @@ Table = Mapping[str, Any]
 _NO_KEY = {None, *(str(choice) for choice in NEVER_OF_KEYS)}
 
 
-def check_tables(tables: Mapping[int, Table], problems: Problems) -> None:
-    """Adds violations to `problems`. tables: index in the file → entry, defaults included."""
+def check_tables(tables: Mapping[int, Table], problems: Problems, *, budget: bool = False) -> None:
+    """Adds violations to `problems`. tables: index in the file → entry, defaults included. budget: the file has one."""
     _distinct(tables, "name", _name_of, "name", problems)
     _distinct(tables, "target", _target_of, "target", problems)
     for at, table in tables.items():
         path: Path = ("tables", at)
         _check_mode(table, path, problems)
         _check_deferral(table, path, problems)
+        _check_live_view(table, path, problems, budget=budget)
         _check_insert_only(table, path, problems)
         _check_verification(table, path, problems)
         _check_deletes(table, path, problems)
@@ -110,6 +111,20 @@ def _check_deferral(table: Table, path: Path, problems: Problems) -> None:
         )
     if table.get("load") == str(LoadMethod.INSERT):
         problems.add(here, "needs files in a stage — write `load: stage` or `load: s3`")
+
+
+def _check_live_view(table: Table, path: Path, problems: Problems, *, budget: bool) -> None:
+    if table.get("live_view") is not True:
+        return
+    here, mode = (*path, "live_view"), table.get("mode")
+    if mode in {str(mode) for mode in WHOLE_MODES}:
+        problems.add(here, f"cannot be used with mode {mode}, whose rows never wait — leave it out")
+    elif not (_is_deferred(table) or budget):
+        problems.add(here, "needs rows that wait to be loaded — add `load_every:`, such as `load_every: 10m`")
+    if table.get("load_via") == str(LoadVia.TABLE):
+        problems.add(
+            here, "reads the files itself, so it cannot be used with `load_via: table` — leave that out"
+        )
 
 
 def _check_insert_only(table: Table, path: Path, problems: Problems) -> None:

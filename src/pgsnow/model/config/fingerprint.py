@@ -14,7 +14,7 @@ _WITHOUT_EFFECT = {
     *("name", "enabled", "batch_size", "max_rows_per_load", "max_rejected_rows"),
     *("max_mb_per_chunk", "max_mb_per_s", "max_parallel_chunks", "queue"),
     *("load_via", "load_every", "load_when_rows", "load_when_mb", "priority", "max_lag"),
-    *("insert_only", "transient", "cluster_by"),
+    *("live_view", "live_view_grace", "insert_only", "transient", "cluster_by"),
     *("verify_every", "verify_budget_seconds", "verify_repair"),
     *("deletes", "sweep_every", "sweep_share", "max_delete_share"),
     "alerts",

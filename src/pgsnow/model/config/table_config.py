@@ -221,6 +221,12 @@ class TableOptions(BaseModel):
     """With `budget:`, which tables wait longer first when the credits would not last: those of low priority."""
     max_lag: Duration | None = None
     """With `budget:`, the longest lag that waiting may cause, whatever it costs; null: a day."""
+    live_view: Switch = False
+    """Keep a view beside the target, <target>_LIVE, that also shows staged rows that are not loaded yet. Experimental.
+    """
+    live_view_grace: Duration = 3600.0
+    """With live_view: how long files stay in the stage after their rows are loaded, for queries that still read them.
+    """
     insert_only: Switch = False
     """Rows of the source are only added, never changed: they are copied into the target without a MERGE."""
     transient: Switch | None = None

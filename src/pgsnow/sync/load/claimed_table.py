@@ -145,6 +145,21 @@ class ClaimedTable:
         self.ledger.checkpoints.remember_places(self.claim, places)
         self.claim = replace(self.claim, places=places)
 
+    @property
+    def has_live_view(self) -> bool:
+        """True if a run has made a live view of the target."""
+        places = self.claim.places
+        return bool(places) and places[0].get("live_view") is True
+
+    def remember_live_view(self, *, made: bool) -> None:
+        """Record that the target has a live view, or has none any more."""
+        if made == self.has_live_view or not self.claim.places:
+            return
+        here, *before = self.claim.places
+        places = ({**here, "live_view": made}, *before)
+        self.ledger.checkpoints.remember_places(self.claim, places)
+        self.claim = replace(self.claim, places=places)
+
     def remember_created(self, target: str) -> None:
         """Record that pgsnow has created this target."""
         self.ledger.sweeps.created(self.claim, target)

@@ -106,6 +106,11 @@ class Destination(Protocol):
         """Load these staged batches as the run's batch of this number. Raises StagedRowsLost, TargetQueryFailed,
         StagingRefused."""
 
+    def follow_live_view(self, *, sweeps: bool) -> None:
+        """Make the live view of the target show what is loaded and what is staged now, or drop it if the configuration
+        has none any more. Idempotent. Nothing is sent if nothing has changed. sweeps: rows may be removed next. A
+        refusal is reported as an event."""
+
     def prune(self, fence: int) -> int:
         """After a full read: delete the target's rows that no run with this fence or a later one wrote, or mark them
         as deleted with `deletes: soft` (a mark keeps its time); returns how many."""
@@ -179,7 +184,12 @@ class SnowflakeDestination:
             lambda batches: self._remove(batches, self.session.do),
             lambda batches: self._remove(batches, self.session.once),
             self.session.unsettled,
-            FilePlace(self._account, stage.location(plan.target), self._remove_due),
+            FilePlace(
+                self._account,
+                stage.location(plan.target),
+                self._remove_due,
+                grace=plan.config.live_view_grace if plan.config.live_view else 0.0,
+            ),
         )
         self._load = LoadContext(
             plan,
@@ -224,6 +234,11 @@ class SnowflakeDestination:
     def load_staged(self, batches: Sequence[StagedBatch], number: int) -> None:
         fence = self._load.table.claim.fence
         load_staged(self._load, batches, batch_name(self._load.plan, fence, number))
+
+    def follow_live_view(self, *, sweeps: bool) -> None:
+        from pgsnow.sync.load.live_view.renewal import follow  # only for such tables
+
+        follow(self._load, sweeps=sweeps)
 
     def prune(self, fence: int) -> int:
         load, removal = self._load, self._load.removal

@@ -45,11 +45,13 @@ class OpenBatch:
 @dataclass(frozen=True, slots=True)
 class FilePlace:
     """The stage of a run's files. account, location: as in LoadedFiles. remove_due: removes loaded files that have
-    waited here for long enough."""
+    waited here for long enough. grace: seconds for which files stay after they are loaded, for queries that read them.
+    """
 
     account: str
     location: str
     remove_due: Callable[[], None]
+    grace: float = 0.0
 
 
 class OpenBatches:
@@ -99,15 +101,15 @@ class OpenBatches:
         """Record that this open batch has no staging table, and whether it has files, unless it is begun again."""
         self._open[batch] = replace(self._open[batch], table=False, files=files)
 
-    def loaded(self, batch: str, size: int, *, location: str | None = None, grace: float = 0.0) -> None:
+    def loaded(self, batch: str, size: int, *, location: str | None = None) -> None:
         """Record that this open batch is loaded, and that its files (so many bytes) are not needed any more. location:
-        of its files, if they are not in the run's own stage. grace: seconds for which they must stay."""
+        of its files, if they are not in the run's own stage."""
         known = self._open[batch]
         if self._place is None or known.table or not known.files:
             return
         at = location or self._place.location
         account = self._place.account if at.startswith('"') else ""  # a stage's name is quoted
-        self._open[batch] = replace(known, loaded=LoadedFiles(batch, account, at, size, grace))
+        self._open[batch] = replace(known, loaded=LoadedFiles(batch, account, at, size, self._place.grace))
 
     def inherit(self, batches: Sequence[str]) -> None:
         """Also clean up these batches of other processes, in whichever stage their files are."""
@@ -135,13 +137,15 @@ class OpenBatches:
     def cleanup(self, *, but: Collection[str] = (), shadows: bool = False, wait: bool = False) -> None:
         """Remove everything that the open batches have left, except for these. Idempotent. shadows: remove shadow
         tables too. wait: at the end of the run, after which no batch gets a name of these: files of loaded batches may
-        stay for now. With `but`, before the end, loaded batches stay open, unless much has gathered."""
+        stay for now. With `but`, before the end, loaded batches stay open, unless much has gathered and no query reads
+        it."""
         if shadows and self._shadows:
             self.release_shadows()
         done = [batch for batch in self._open.values() if batch.name not in but]
         loaded = [batch.loaded for batch in done if batch.loaded is not None]
         waiting = loaded if wait else []
-        if but and sum(files.size for files in loaded) <= LARGE and len(loaded) <= MANY:
+        read = self._place is not None and self._place.grace > 0
+        if but and (read or (sum(files.size for files in loaded) <= LARGE and len(loaded) <= MANY)):
             done = [batch for batch in done if batch.loaded is None]
         if not done:
             return

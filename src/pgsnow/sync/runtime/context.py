@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 
@@ -21,6 +21,9 @@ from pgsnow.snowflake.stage.stage import Stages
 from pgsnow.sync.runtime.events import Observer
 from pgsnow.sync.runtime.planner import Planner
 
+if TYPE_CHECKING:
+    from pgsnow.snowflake.sql.live_view import LiveView
+
 
 @dataclass(slots=True)
 class TargetNotes:
@@ -32,6 +35,12 @@ class TargetNotes:
     """Until then, a statement does not compare the number of its rows: it may not see all of them."""
     staging_until: float = 0.0
     """Until then, Snowflake is not asked to read its files without a staging table."""
+    live_view: LiveView | None = None
+    """The live view as a run has last made it; None: none has."""
+    live_view_looked_at: float | None = None
+    """When the live view was last seen to be pgsnow's own."""
+    live_view_refused_until: float = 0.0
+    """Until then, the live view is not tried again."""
 
 
 @dataclass(frozen=True, slots=True)

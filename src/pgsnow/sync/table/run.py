@@ -28,7 +28,7 @@ def sync_table(run: RunContext) -> TableOutcome:
     if run.plan.config.load_every or run.plan.config.insert_only or run.claim.staged:
         at_once = stage_or_load(run)
         if at_once is None:
-            compare_with_source(run)
+            complete(run)
             run.destination.batches.cleanup(wait=True)
             return TableOutcome()
         run = at_once
@@ -43,14 +43,17 @@ def sync_table(run: RunContext) -> TableOutcome:
         if steps.load_changes(run):
             break
         run = steps.from_the_beginning(run)
-    compare_with_source(run)
+    complete(run)
     run.destination.batches.cleanup(shadows=True, wait=True)
     return TableOutcome(backfilled=done is not None)
 
 
-def compare_with_source(run: RunContext) -> None:
-    """Find the rows that were deleted in the source, if that is due, and remove them from the target. Then compare the
-    ranges of a continuous comparison (`verify_every`) that are due."""
+def complete(run: RunContext) -> None:
+    """Steps after everything is loaded: the live view shows it, before rows are removed that a file still has. Rows
+    that were deleted in the source are found, if that is due, and removed from the target. Then the ranges of a
+    continuous comparison (`verify_every`) that are due are compared."""
+    if run.plan.config.live_view or run.table.has_live_view:
+        run.destination.follow_live_view(sweeps=run.table.sweep is not None or bool(run.counted))
     if run.table.sweep is not None or run.counted:
         from pgsnow.sync.table.deletes.sweep import sweep  # rare
 

@@ -1,0 +1,1 @@
+"""`live_view`: a view that also shows staged rows."""
