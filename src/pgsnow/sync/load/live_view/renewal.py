@@ -53,10 +53,13 @@ def _renew(load: LoadContext, *, sweeps: bool) -> None:
     now = time.monotonic()
     known = notes.live_view is not None and notes.live_view_looked_at is not None
     is_ours = known and now - (notes.live_view_looked_at or 0.0) < LOOK_SECONDS
+    is_new = not load.table.has_live_view
+    load.table.remember_live_view(
+        made=True
+    )  # a run that has lost its lease must not bring an older view back
     load.session.do(lambda session: make_live_view(session, view, is_ours=is_ours))
-    if not load.table.has_live_view:
+    if is_new:
         load.recorder.events.append(f"created view {live_view_name(load.plan.target)}")
-        load.table.remember_live_view(made=True)
     notes.live_view = view
     notes.live_view_looked_at = notes.live_view_looked_at if is_ours else now
 
