@@ -29,7 +29,7 @@ CHANGES = st.one_of(
     ),
 )
 TICKS = st.sampled_from(("stage", "stage", "load", "restart", "put", "merged", "swept"))
-STEPS = st.lists(st.tuples(st.lists(CHANGES, min_size=1, max_size=5), TICKS), min_size=2, max_size=6)
+STEPS = st.lists(st.tuples(st.lists(CHANGES, min_size=1, max_size=5), TICKS), min_size=2, max_size=4)
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_at_any_tick_the_view_is_the_source(world: World, deletes: str) -> None:
     where = "" if deletes == "hard" else " where _pgsnow_deleted_at is null"
     columns = "id, name, balance"
 
-    @settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(STEPS)
     def run(steps: list[tuple[list[tuple[str, int, int]], str]]) -> None:
         for changes, how in [*steps, ([("select {0} + {1}", 0, 0)], "load")]:
