@@ -34,8 +34,8 @@ def use_of_name(session: Session, view: TargetName) -> NameUse:
 
 
 def make_live_view(session: Session, view: sql.LiveView, *, is_ours: bool) -> bool:
-    """Create the view, or replace it; True: there was none. is_ours: a moment ago it was seen to be pgsnow's own. Raises
-    TargetConflict if its name belongs to something else."""
+    """Create the view, or replace it; True: there was none. is_ours: a moment ago it was seen to be pgsnow's own.
+    Raises TargetConflict if its name belongs to something else."""
     if is_ours:
         session.execute(view.create(replaces=True))
         return False
