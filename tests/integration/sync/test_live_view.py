@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -28,7 +29,13 @@ CHANGES = st.one_of(
         *[st.integers(1, 40)] * 2,
     ),
 )
-TICKS = st.sampled_from(("stage", "stage", "load", "restart", "put", "merged", "swept"))
+KILLS = ("put", "merged", "compared", "deleted", "swept")
+LAST = (
+    ([("insert into users values (41) on conflict (id) do update set updated_at = now()", 0, 0)], "stage"),
+    ([("delete from users where id = (select min(id) from users)", 0, 0)], "load"),
+)
+"""Steps at the end: rows have waited, so the load is followed by a search for deleted rows."""
+TICKS = st.sampled_from(("stage", "stage", "load", "restart", *KILLS))
 STEPS = st.lists(st.tuples(st.lists(CHANGES, min_size=1, max_size=5), TICKS), min_size=2, max_size=4)
 
 
@@ -51,7 +58,8 @@ def in_source(world: World) -> dict[int, str]:
 
 def test_staged_rows_are_shown_and_only_loads_send_a_statement_for_it(live: World) -> None:
     """Ticks that stage rows send the upload alone; the view is replaced once after a load. Files of loaded rows stay
-    for an hour, and their rows are shown once."""
+    for an hour, and their rows are shown once. With a new column, rows without it are loaded first, so no row is shown
+    without a value that the source has. A deleted row leaves target and view, though its files stay."""
     journal = Journal(live)
     change(live, "staged")
     live.sql("insert into users values (21, 'new', 21.5, '{\"b\": null}')")
@@ -67,45 +75,71 @@ def test_staged_rows_are_shown_and_only_loads_send_a_statement_for_it(live: Worl
     assert [text.split()[0] for text in journal.statements] == ["MERGE", "CREATE"]
     assert shown(live) == in_source(live)
     assert live.snowflake("select count(*), count(distinct id) from analytics.users_live") == [(21, 21)]
-    assert live.sql(
-        "select count(*) from sync_loaded_files where not_before > now() + interval '59 minutes'"
-    ) == [(3,)]
+    in_stage = "select count(*) from sync_loaded_files where not_before > now() + interval '59 minutes'"
+    assert live.sql(in_stage) == [(3,)]
+
+    change(live, "before")
+    tick(live)
+    live.sql("alter table users add column city text")
+    live.sql("update users set city = 'Paris', updated_at = now() where id <= 2")
+    tick(live)
+    in_paris = "select id from analytics.users_live where city = 'Paris' order by id"
+    assert live.snowflake(in_paris) == [(1,), (2,)]
+    live.sql("alter table users rename column city to town")
+    live.sql("update users set town = 'Rome', updated_at = now() where id <= 2")
+    tick(live)
+    assert live.snowflake("select town from analytics.users_live where id = 1") == [("Rome",)]
+    assert shown(live) == in_source(live)
+
+    live.tables[0] |= {"sweep_every": "1ms", "sweep_share": "100%"}
+    live.sql("insert into users values (22, 'staged')")
+    tick(live)
+    live.sql("delete from users where id in (1, 22)")
+    assert load(live).rows_deleted == 2
+    assert shown(live) == in_source(live)
+    live.assert_equal()
 
 
-@pytest.mark.parametrize("deletes", ["hard", "soft"])
-def test_at_any_tick_the_view_is_the_source(world: World, deletes: str) -> None:
+def test_at_any_tick_the_view_is_the_source(world: World) -> None:
     """Rows are inserted, changed, deleted and get other keys; ticks stage or load them, in new processes too, or are
     killed. After each tick the view has each row of the source once and as it is there; a key that is gone is shown as
-    long as the target has it. While nothing is staged, the view is the target, also if files of loaded rows stay."""
-    world.tables[0] |= {"load_every": "50d", "live_view": True, "deletes": deletes, "sweep_every": "1ms"}
+    long as the target has it: until rows are loaded that waited since an earlier tick. While nothing is staged, the
+    view is the target, also if files of loaded rows stay."""
+    world.tables[0] |= {"load_every": "50d", "live_view": True, "deletes": "soft", "sweep_every": "1ms"}
     world.tables[0] |= {"sweep_share": "100%", "max_delete_share": 1, "audit_every": 0}
     world.sql("insert into users select g, 'n' || g, g from generate_series(1, 20) g")
     tick(world)
-    where = "" if deletes == "hard" else " where _pgsnow_deleted_at is null"
     columns = "id, name, balance"
+    everything = f"{columns}, profile, updated_at, _pgsnow_fence, _pgsnow_run_id, _pgsnow_deleted_at"
+
+    def rows_of(table: str) -> list[tuple[Any, ...]]:
+        return world.snowflake(f"select {everything} from analytics.{table} order by id")
 
     @settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(STEPS)
     def run(steps: list[tuple[list[tuple[str, int, int]], str]]) -> None:
-        for changes, how in [*steps, ([("select {0} + {1}", 0, 0)], "load")]:
-            before = {row[0] for row in world.snowflake("select id from analytics.users_live")}
+        before = None
+        for changes, how in [*steps, *LAST]:
             for text, *values in changes:
                 world.sql(text.format(*values))
             if how == "restart":
                 world.close_engine()
-            if how in ("put", "merged", "swept"):
+            if how in KILLS:
                 with suppress(KeyboardInterrupt), world.engine(RaiseAt(how, KeyboardInterrupt())) as engine:
                     engine.tick(load=True)
+            waited = world.sql("select 1 from sync_watermarks where staged is not null")
             (load if how == "load" else tick)(world)
-            rows = world.snowflake(f"select {columns} from analytics.users_live{where}")
-            found, expected = {row[0]: row for row in rows}, world.sql(f"select {columns} from users")
+            view, expected = rows_of("users_live"), world.sql(f"select {columns} from users")
+            rows = [row[:3] for row in view if row[-1] is None]
+            found = {row[0]: row for row in rows}
             assert len(rows) == len(found)
             assert {row[0]: found.get(row[0]) for row in expected} == {row[0]: row for row in expected}
-            assert found.keys() - {row[0] for row in expected} <= before
+            gone = found.keys() - {row[0] for row in expected}
+            assert before is None or gone <= before
+            assert not (gone and waited and how == "load")
+            before = set(found)
             if world.sql("select 1 from sync_watermarks where staged is null"):
-                everything = f"{columns}, profile, updated_at, _pgsnow_fence, _pgsnow_run_id"
-                query = f"select {everything} from analytics.users{{}} order by id"
-                assert world.snowflake(query.format("_live")) == world.snowflake(query.format(""))
+                assert view == rows_of("users")
 
     run()
 
@@ -132,24 +166,6 @@ def test_a_view_of_a_person_is_never_replaced_and_ours_is_dropped_when_it_is_not
     change(live, "fourth")
     assert any("dropped view" in event for event in load(live).events)
     assert live.snowflake("show objects like 'USERS_LIVE' in schema analytics") == []
-
-
-def test_a_new_column_is_shown_with_the_rows_that_have_it(live: World) -> None:
-    """Staged rows without it are loaded first, so the view never shows a row without a value that the source has."""
-    change(live, "before")
-    tick(live)
-    live.sql("alter table users add column city text")
-    live.sql("update users set city = 'Paris', updated_at = now() where id <= 2")
-    tick(live)
-    assert live.snowflake("select id from analytics.users_live where city = 'Paris' order by id") == [
-        (1,),
-        (2,),
-    ]
-    live.sql("alter table users rename column city to town")
-    live.sql("update users set town = 'Rome', updated_at = now() where id <= 2")
-    tick(live)
-    assert live.snowflake("select town from analytics.users_live where id = 1") == [("Rome",)]
-    assert shown(live) == in_source(live)
 
 
 def test_files_in_a_bucket_are_shown_through_its_stage(world: World, request: pytest.FixtureRequest) -> None:
