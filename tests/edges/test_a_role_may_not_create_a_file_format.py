@@ -28,10 +28,10 @@ MISSING = {
 }
 
 
-def tick(world: World) -> TableReport:
+def tick(world: World, *, load: bool = False) -> TableReport:
     world.sql("update users set name = name || '!', updated_at = clock_timestamp()")
     with world.engine() as engine:
-        [report] = engine.tick().tables
+        [report] = engine.tick(load=load).tables
     assert report.ok, report.error
     world.assert_equal()
     return report

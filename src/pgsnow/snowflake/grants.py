@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from pgsnow.model.settings.settings import SnowflakeSettings
 from pgsnow.model.table import TargetName, fold_target
@@ -17,12 +17,16 @@ DAILY_QUOTA = 12.0
 
 
 def snowflake_grants(
-    settings: SnowflakeSettings, targets: Sequence[TargetName], *, daily_quota: float | None = None
+    settings: SnowflakeSettings,
+    targets: Sequence[TargetName],
+    *,
+    daily_quota: float | None = None,
+    viewed: Collection[TargetName] = (),
 ) -> list[str]:
     """Statements, in order; each may be executed again. Existing objects are not changed.
 
     daily_quota: credits a day at which the resource monitor tells the administrators; at twice as many it suspends the
-    warehouse once its statements have ended.
+    warehouse once its statements have ended. viewed: the targets with a live view.
 
     Snowflake docs, "Access control privileges". Creating a table or stage requires USAGE on its database and schema;
     the role owns what it creates, so it needs no other privileges there.
@@ -49,9 +53,11 @@ def snowflake_grants(
     for database in dict.fromkeys(target.database for target in targets):
         statements.append(f"CREATE DATABASE IF NOT EXISTS {quote(database)}")
         statements.append(f"GRANT USAGE ON DATABASE {quote(database)} TO ROLE {role}")
+    views = {schema_of(target) for target in viewed}
     for schema in dict.fromkeys(schema_of(target) for target in targets):
         statements.append(f"CREATE SCHEMA IF NOT EXISTS {schema}")
         rights = "USAGE, CREATE TABLE, CREATE STAGE, CREATE FILE FORMAT"
+        rights += ", CREATE VIEW" if schema in views else ""
         statements.append(f"GRANT {rights} ON SCHEMA {schema} TO ROLE {role}")
     return statements
 

@@ -92,7 +92,7 @@ class Result:
 
 @dataclass(eq=False)
 class Session:
-    """A connection in autocommit mode. Threads may share the connection; each has a value of this class (`for_run`).
+    """A connection in autocommit mode. Threads may share the connection; each has a value of this class.
 
     Every method raises TargetUnavailable, TargetAccessDenied, WriteConflict, TargetMissing or TargetQueryFailed (with
     the errno as `code`). After TargetUnavailable the outcome of the statement is unknown.
@@ -110,18 +110,9 @@ class Session:
         """Snowflake's id of the session."""
         return int(self._connection.session_id or 0)
 
-    def for_run(self, query_tag: str) -> Session:
-        """A value for another run: the connection is the same; the query tag and the list `sent` are its own."""
-        return Session(self._connection, query_tag)
-
     def renew_sockets(self) -> None:
         """Let the next statement open a new network connection. No statement may be running."""
         self._connection.rest.session_manager.close()
-
-    @property
-    def _options(self) -> dict[str, Any]:
-        """Arguments of every statement."""
-        return {"timeout": CANCEL_SECONDS, "_statement_params": {"QUERY_TAG": self.query_tag[:LONGEST_TAG]}}
 
     def execute(self, sql: str | Confidential, params: Sequence[Bind] | None = None) -> Result:
         """Execute one statement and fetch its whole result."""
@@ -132,20 +123,30 @@ class Session:
                 f"{sql[:60]}…: this statement has {size} bytes, and Snowflake takes {LONGEST_SQL}",
                 advice="Sync fewer columns of the table (`columns: {include: …}`), or give them shorter names.",
             )
-        return self._send(sql, lambda cursor: cursor.execute(sql, params, **self._options))
+        return self._send(
+            sql,
+            lambda cursor: cursor.execute(
+                sql, params, timeout=CANCEL_SECONDS, _statement_params={"QUERY_TAG": self.query_tag}
+            ),
+        )
 
     def stream(self, sql: str, size: int = 10_000) -> Iterator[list[tuple[Any, ...]]]:
         """Execute one statement and fetch its result while it is iterated over, at most `size` rows at a time. It is
         not noted in `sent`."""
         with translating(), contextlib.closing(self._connection.cursor()) as cursor:
-            cursor.execute(sql, **self._options)
+            cursor.execute(sql, timeout=CANCEL_SECONDS, _statement_params={"QUERY_TAG": self.query_tag})
             while rows := cursor.fetchmany(size):
                 yield [tuple(row) for row in rows]
 
     def insert_rows(self, sql: str, rows: Sequence[Sequence[Bind]]) -> Result:
         """Execute one INSERT … VALUES (?, …) for all rows at once, as an array bind. All binds of a column must
         have one type. rowcount is the number of inserted rows."""
-        return self._send(sql, lambda cursor: cursor.executemany(sql, rows, **self._options))
+        return self._send(
+            sql,
+            lambda cursor: cursor.executemany(
+                sql, rows, timeout=CANCEL_SECONDS, _statement_params={"QUERY_TAG": self.query_tag}
+            ),
+        )
 
     def _send(self, sql: str, send: Callable[[Any], object]) -> Result:
         """The whole result of what `send` does with a cursor. The statement is noted in `sent`, also if it fails."""
@@ -242,7 +243,7 @@ def connect(settings: ConnectSettings, *, query_tag: str = "pgsnow") -> Session:
         try:
             connection = connection_class()(**arguments)
             _renew_once(connection.rest)
-            return Session(connection, query_tag)
+            return Session(connection, query_tag[:LONGEST_TAG])
         # A missing or invalid key file. The cause is left out: it contains the secret.
         except (FileNotFoundError, PermissionError) as error:
             raise TargetAccessDenied(f"Snowflake: cannot read {error.filename}") from None

@@ -2,12 +2,34 @@
 
 from __future__ import annotations
 
-import pytest
+from contextlib import suppress
 
-from tests.integration.sync.test_deferred import Journal, change, fifty_days_go_by, staged_rows, tick
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pgsnow.testing.faults import RaiseAt
+from tests.integration.sync.test_deferred import Journal, change, fifty_days_go_by, load, staged_rows, tick
 from tests.world import World
 
-SHOWN = "select id, name, balance, profile, _pgsnow_fence from analytics.users_live order by id"
+CHANGES = st.one_of(
+    st.tuples(
+        st.just("insert into users values ({0}, 'n', {1}) on conflict do nothing"), *[st.integers(1, 40)] * 2
+    ),
+    st.tuples(
+        st.just("update users set name = 'u{1}', updated_at = now() where id = {0}"),
+        *[st.integers(1, 40)] * 2,
+    ),
+    st.tuples(st.just("delete from users where id = {0}"), *[st.integers(1, 40)] * 2),
+    st.tuples(
+        st.just(
+            "update users set id = {1}, updated_at = now() where id = {0} and {1} not in (select id from users)"
+        ),
+        *[st.integers(1, 40)] * 2,
+    ),
+)
+TICKS = st.sampled_from(("stage", "stage", "load", "restart", "put", "merged", "swept"))
+STEPS = st.lists(st.tuples(st.lists(CHANGES, min_size=1, max_size=5), TICKS), min_size=2, max_size=6)
 
 
 @pytest.fixture
@@ -28,8 +50,8 @@ def in_source(world: World) -> dict[int, str]:
 
 
 def test_staged_rows_are_shown_and_only_loads_send_a_statement_for_it(live: World) -> None:
-    """Ticks that stage rows send the upload alone; the view is replaced once after a load. Files of loaded rows stay for an hour,
-    and the rows that they have are shown once."""
+    """Ticks that stage rows send the upload alone; the view is replaced once after a load. Files of loaded rows stay
+    for an hour, and the rows that they have are shown once."""
     journal = Journal(live)
     change(live, "staged")
     live.sql("insert into users values (21, 'new', 21.5, '{\"b\": null}')")
@@ -48,3 +70,101 @@ def test_staged_rows_are_shown_and_only_loads_send_a_statement_for_it(live: Worl
     assert live.sql(
         "select count(*) from sync_loaded_files where not_before > now() + interval '59 minutes'"
     ) == [(3,)]
+
+
+@pytest.mark.parametrize("deletes", ["hard", "soft"])
+def test_at_any_tick_the_view_is_the_source(world: World, deletes: str) -> None:
+    """Rows are inserted, changed, deleted and get other keys; ticks stage or load them, in new processes too, or are
+    killed. After each tick the view has each row of the source once and as it is there. Keys that are gone are shown
+    only until the load, which removes them, as from the target; after it, the view is the target."""
+    world.tables[0] |= {"load_every": "50d", "live_view": True, "deletes": deletes, "sweep_every": 0}
+    world.tables[0] |= {"sweep_share": 1, "max_delete_share": 1, "audit_every": 0}
+    world.sql("insert into users select g, 'n' || g, g from generate_series(1, 20) g")
+    tick(world)
+    where = "" if deletes == "hard" else " where _pgsnow_deleted_at is null"
+    columns = "id, name, balance"
+
+    @settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(STEPS)
+    def run(steps: list[tuple[list[tuple[str, int, int]], str]]) -> None:
+        for changes, how in [*steps, ([("select {0} + {1}", 0, 0)], "load")]:
+            before = {row[0] for row in world.snowflake("select id from analytics.users_live")}
+            for text, *values in changes:
+                world.sql(text.format(*values))
+            if how == "restart":
+                world.close_engine()
+            if how in ("put", "merged", "swept"):
+                with suppress(KeyboardInterrupt), world.engine(RaiseAt(how, KeyboardInterrupt())) as engine:
+                    engine.tick(load=True)
+            (load if how == "load" else tick)(world)
+            rows = world.snowflake(f"select {columns} from analytics.users_live{where}")
+            found, expected = {row[0]: row for row in rows}, world.sql(f"select {columns} from users")
+            assert len(rows) == len(found)
+            assert {row[0]: found.get(row[0]) for row in expected} == {row[0]: row for row in expected}
+            gone = found.keys() - {row[0] for row in expected}
+            assert gone <= before
+            if how == "load":
+                everything = f"{columns}, profile, updated_at, _pgsnow_fence, _pgsnow_run_id"
+                query = f"select {everything} from analytics.users{{}} order by id"
+                assert not gone
+                assert world.snowflake(query.format("_live")) == world.snowflake(query.format(""))
+
+    run()
+
+
+def test_a_view_of_a_person_is_never_replaced_and_ours_is_dropped_when_it_is_not_wanted(live: World) -> None:
+    """While a person's view has the name, loads go on and report it. Without `live_view`, the next run drops the view
+    of pgsnow, and nothing else."""
+    live.close_engine()
+    live.snowflake("drop view analytics.users_live")
+    live.snowflake("create view analytics.users_live as select 1 as mine")
+    change(live, "first")
+    assert any("USERS_LIVE exists already" in event for event in load(live).events)
+    live.assert_equal()
+    live.tables[0] |= {"live_view": False}
+    change(live, "second")
+    load(live)
+    assert live.snowflake("select * from analytics.users_live") == [(1,)]
+    live.snowflake("drop view analytics.users_live")
+    live.tables[0] |= {"live_view": True}
+    change(live, "third")
+    tick(live)
+    assert shown(live) == in_source(live)
+    live.tables[0] |= {"live_view": False}
+    change(live, "fourth")
+    assert any("dropped view" in event for event in load(live).events)
+    assert live.snowflake("show objects like 'USERS_LIVE' in schema analytics") == []
+
+
+def test_a_new_column_is_shown_with_the_rows_that_have_it(live: World) -> None:
+    """Staged rows without it are loaded first, so the view never shows a row without a value that the source has."""
+    change(live, "before")
+    tick(live)
+    live.sql("alter table users add column city text")
+    live.sql("update users set city = 'Paris', updated_at = now() where id <= 2")
+    tick(live)
+    assert live.snowflake("select id from analytics.users_live where city = 'Paris' order by id") == [
+        (1,),
+        (2,),
+    ]
+    live.sql("alter table users rename column city to town")
+    live.sql("update users set town = 'Rome', updated_at = now() where id <= 2")
+    tick(live)
+    assert live.snowflake("select town from analytics.users_live where id = 1") == [("Rome",)]
+    assert shown(live) == in_source(live)
+
+
+def test_files_in_a_bucket_are_shown_through_its_stage(world: World, request: pytest.FixtureRequest) -> None:
+    """Their paths begin with the prefix of the bucket; no tick that stages rows logs in for the view."""
+    world.through(request.getfixturevalue("s3_env") | {"S3_STAGE": "LAKE"})
+    bucket = world.settings.s3
+    assert bucket is not None
+    world.snowflake(f"create stage lake url='{bucket.url}'")
+    world.tables[0] |= {"load_every": "50d", "live_view": True, "load": "s3"}
+    world.sql("insert into users select g, 'n' || g from generate_series(1, 10) g")
+    tick(world)
+    change(world, "staged", "id <= 5")
+    journal = Journal(world)
+    tick(world)
+    assert (journal.statements, staged_rows(world)) == ([], 5)
+    assert shown(world) == in_source(world)

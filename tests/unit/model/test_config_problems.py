@@ -57,6 +57,12 @@ BAD_KEYS = [
     ({"load_when_rows": 5}, "tables[0].load_when_rows: needs `load_every:`"),
     ({"insert_only": True, "mode": "append"}, "tables[0].insert_only: cannot be used with mode append"),
     ({"insert_only": True, "late_rows": False}, "tables[0].insert_only: needs `late_rows: lossless`"),
+    ({"live_view": True}, "tables[0].live_view: needs rows that wait to be loaded — add `load_every:`"),
+    ({"live_view": True, "mode": "full"}, "tables[0].live_view: cannot be used with mode full"),
+    (
+        {"live_view": True, "load_every": "1h", "load_via": "table"},
+        "tables[0].live_view: reads the files itself, so it cannot be used with `load_via: table`",
+    ),
     ({"insert_only": True, "load": "insert"}, "tables[0].insert_only: needs files in a stage"),
     ({"load_when_mb": 5}, "tables[0].load_when_mb: needs `load_every:`"),
     ({"load_every": "10m", "mode": "full"}, "tables[0].load_every: cannot be used with mode full"),

@@ -22,7 +22,7 @@ def test_each_object_is_granted_once_and_quoted() -> None:
         TargetName("LAKE", "RAW", "B"),
         TargetName("LAKE", 'o"dd', "A"),
     ]
-    assert snowflake_grants(Settings.from_env(ENV).snowflake, targets) == [
+    assert snowflake_grants(Settings.from_env(ENV).snowflake, targets, viewed=targets[:1]) == [
         'CREATE ROLE IF NOT EXISTS "PGSNOW"',
         'CREATE USER IF NOT EXISTS "LOADER" TYPE = SERVICE DEFAULT_ROLE = "PGSNOW"',
         'GRANT ROLE "PGSNOW" TO USER "LOADER"',
@@ -34,7 +34,8 @@ def test_each_object_is_granted_once_and_quoted() -> None:
         'CREATE DATABASE IF NOT EXISTS "LAKE"',
         'GRANT USAGE ON DATABASE "LAKE" TO ROLE "PGSNOW"',
         'CREATE SCHEMA IF NOT EXISTS "LAKE"."RAW"',
-        'GRANT USAGE, CREATE TABLE, CREATE STAGE, CREATE FILE FORMAT ON SCHEMA "LAKE"."RAW" TO ROLE "PGSNOW"',
+        'GRANT USAGE, CREATE TABLE, CREATE STAGE, CREATE FILE FORMAT, CREATE VIEW ON SCHEMA "LAKE"."RAW"'
+        ' TO ROLE "PGSNOW"',
         'CREATE SCHEMA IF NOT EXISTS "LAKE"."o""dd"',
         'GRANT USAGE, CREATE TABLE, CREATE STAGE, CREATE FILE FORMAT ON SCHEMA "LAKE"."o""dd" TO ROLE "PGSNOW"',
     ]

@@ -84,7 +84,8 @@ def _statements(config: SyncConfig, settings: Settings) -> Iterator[tuple[GrantP
         yield GrantPlace.LEDGER, sql
     targets = [target_of(table, settings.snowflake) for table in config.enabled]
     quota = config.budget.credits_per_day if config.budget else None
-    for sql in snowflake_grants(settings.snowflake, targets, daily_quota=quota):
+    viewed = [target_of(table, settings.snowflake) for table in config.enabled if table.live_view]
+    for sql in snowflake_grants(settings.snowflake, targets, daily_quota=quota, viewed=viewed):
         yield GrantPlace.SNOWFLAKE, sql
 
 

@@ -34,4 +34,4 @@ comment on column sync_budget.habits is 'When changes of each table arrive, and 
 comment on column sync_budget.habits_at is 'When habits was computed.';
 
 -- Done.
-insert into pgsnow_migrations (version, name) values (28, 'budget') on conflict (version) do nothing;
+insert into pgsnow_migrations (version, name) values (26, 'budget') on conflict (version) do nothing;

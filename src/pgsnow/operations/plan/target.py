@@ -38,6 +38,7 @@ from pgsnow.snowflake.schema.required_ddl import RequiredDdl, TargetInspector
 from pgsnow.snowflake.schema.storage import storage_text, storage_warnings
 from pgsnow.snowflake.sql import direct_copy as copy_sql
 from pgsnow.snowflake.sql import statements as sql
+from pgsnow.snowflake.sql.live_view import live_view_name
 from pgsnow.snowflake.sql.soft_deletes import CLEARED, Gone
 from pgsnow.snowflake.stage.stage import Stage, Stages
 from pgsnow.snowflake.statement import Step
@@ -106,9 +107,26 @@ class TargetPreview:
                 *preview.warnings,
                 *_kept_marks(plan, required, preview.deletes),
                 *storage_warnings(plan, required.state),
+                *_live_view(plan, stage),
             ),
             first_load=_first_load(plan, stage, exists=required.exists) if reads in (FIRST, GONE) else (),
         )
+
+
+def _live_view(plan: TablePlan, stage: Stage) -> Iterator[str]:
+    """A sentence about the live view, if one is configured."""
+    if not plan.config.live_view:
+        return
+    name = live_view_name(plan.target)
+    if not reads_files(plan) or stage.origin(plan.target, batch_name(plan, 0, 0)) is None:
+        why = "S3_STAGE is not set" if reads_files(plan) else "a column's name has a double quote"
+        yield f"live_view: {name} is not made, because {why}"
+        return
+    yield (
+        f"live_view is experimental: {name} shows staged rows, too; each load replaces it (one statement without a"
+        f" warehouse; needs CREATE VIEW on the schema), and files stay for"
+        f" {format_duration(plan.config.live_view_grace)} after their load"
+    )
 
 
 def _action(required: RequiredDdl) -> Action:

@@ -33,12 +33,12 @@ def use_of_name(session: Session, view: TargetName) -> NameUse:
     return NameUse.FREE
 
 
-def make_live_view(session: Session, view: sql.LiveView, *, is_ours: bool) -> None:
-    """Create the view, or replace it. is_ours: a moment ago it was seen to be pgsnow's own. Raises TargetConflict if
-    its name belongs to something else."""
+def make_live_view(session: Session, view: sql.LiveView, *, is_ours: bool) -> bool:
+    """Create the view, or replace it; True: there was none. is_ours: a moment ago it was seen to be pgsnow's own. Raises
+    TargetConflict if its name belongs to something else."""
     if is_ours:
         session.execute(view.create(replaces=True))
-        return
+        return False
     name = sql.live_view_name(view.target)
     use = use_of_name(session, name)
     if use is NameUse.TAKEN:
@@ -47,6 +47,7 @@ def make_live_view(session: Session, view: sql.LiveView, *, is_ours: bool) -> No
             advice="Rename or drop that object, or leave out `live_view`.",
         )
     session.execute(view.create(replaces=use is NameUse.OURS))
+    return use is NameUse.FREE
 
 
 def drop_live_view(session: Session, target: TargetName) -> bool:

@@ -152,8 +152,8 @@ class ClaimedTable:
         return bool(places) and places[0].get("live_view") is True
 
     def remember_live_view(self, *, made: bool) -> None:
-        """Record that the target has a live view, or has none any more."""
-        if made == self.has_live_view or not self.claim.places:
+        """Record that the target gets a live view, or has none any more; also if that is recorded already."""
+        if not self.claim.places:
             return
         here, *before = self.claim.places
         places = ({**here, "live_view": made}, *before)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from tenacity import (
@@ -27,7 +27,7 @@ from pgsnow.model.errors import (
     TargetUnavailable,
 )
 from pgsnow.snowflake.errors import ENDED
-from pgsnow.snowflake.session import Session
+from pgsnow.snowflake.session import LONGEST_TAG, Session
 from pgsnow.snowflake.session_pool import KeptSession, SessionPool
 from pgsnow.snowflake.sql.statements import cancel_statements
 from pgsnow.sync.runtime.recorder import Recorder
@@ -77,7 +77,7 @@ class RunSession:
         tag = f"pgsnow:{self.recorder.table}:{self.recorder.run_id}"
         while True:
             kept = self.pool.take(own=own) or self._open(own)
-            session, broken = kept.session.for_run(tag), True
+            session, broken = replace(kept.session, query_tag=tag[:LONGEST_TAG], sent=[]), True
             try:
                 if self.unsettled:
                     self._settle(session)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 
-from pgsnow.model.errors import AccessDenied, TableError
+from pgsnow.model.errors import AccessDenied, TableError, TargetConflict
 from pgsnow.model.metadata_columns import DELETED_AT, DELETED_AT_COLUMN
 from pgsnow.snowflake.schema.live_view import drop_live_view, make_live_view
 from pgsnow.snowflake.sql.live_view import LiveView, live_view_name
@@ -19,6 +19,7 @@ from pgsnow.sync.pipeline.load_batches import batch_name
 
 REFUSED_SECONDS = 3600.0
 """After a refusal, the view is left as it is for so long."""
+ADVICE = "Grant CREATE VIEW and CREATE FILE FORMAT on its schema to the role, or leave out `live_view`."
 
 
 def follow(load: LoadContext, *, sweeps: bool) -> None:
@@ -34,7 +35,8 @@ def follow(load: LoadContext, *, sweeps: bool) -> None:
     except (AccessDenied, TableError) as refused:
         notes.live_view, notes.live_view_refused_until = None, time.monotonic() + REFUSED_SECONDS
         name = live_view_name(load.plan.target)
-        load.recorder.events.append(f"the view {name} could not be renewed: {refused} ({refused.advice})")
+        advice = refused.advice if isinstance(refused, TargetConflict) else ADVICE
+        load.recorder.events.append(f"the view {name} could not be renewed: {refused} — {advice}")
         return
     if not load.plan.config.live_view:
         notes.live_view = None
@@ -53,10 +55,11 @@ def _renew(load: LoadContext, *, sweeps: bool) -> None:
     now = time.monotonic()
     known = notes.live_view is not None and notes.live_view_looked_at is not None
     is_ours = known and now - (notes.live_view_looked_at or 0.0) < LOOK_SECONDS
-    load.session.do(lambda session: make_live_view(session, view, is_ours=is_ours))
-    if not load.table.has_live_view:
+    load.table.remember_live_view(
+        made=True
+    )  # a run that has lost its lease must not bring an older view back
+    if load.session.do(lambda session: make_live_view(session, view, is_ours=is_ours)):
         load.recorder.events.append(f"created view {live_view_name(load.plan.target)}")
-        load.table.remember_live_view(made=True)
     notes.live_view = view
     notes.live_view_looked_at = notes.live_view_looked_at if is_ours else now
 
