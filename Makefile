@@ -17,7 +17,7 @@ SOURCES := src backend tests conftest.py $(wildcard .ci/*.py benchmarks)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test suite check format docs stress live bench lock clean
+.PHONY: help demo test suite check format docs stress live connectors bench lock clean
 
 help:
 	@echo "make demo    a real Postgres under live writes, synced into the Snowflake emulator, compared at the end"
@@ -27,6 +27,7 @@ help:
 	@echo "make docs    the documentation as a site, in site/"
 	@echo "make stress  the long randomised runs against concurrent writers"
 	@echo "make live    what the emulator stands in for, asked of the Snowflake account in SNOWFLAKE_* (docs/live-suite.md)"
+	@echo "make connectors  the cases of make live, asked of the emulator with the oldest and newest connectors"
 	@echo "make bench   pgsnow and other tools measured, docs/benchmarks.md filled (PARTS=jobs for some)"
 	@echo "make lock    resolve the dependencies again into requirements.lock"
 	@echo "make clean   remove what these commands made"
@@ -60,6 +61,9 @@ stress: $(READY)
 
 live: $(READY)
 	@$(BIN)/python -m tests.live
+
+connectors: $(READY)
+	$(BIN)/python -m tests.live.connectors
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks $(PARTS)

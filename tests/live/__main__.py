@@ -14,6 +14,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from pgsnow.embedded.postgres import EmbeddedPostgres
@@ -80,11 +81,14 @@ def _answers(session: Session, schema: TargetName, env: dict[str, str], folder: 
     with own_schema(session, schema, folder) as account:
         for case in CASES:
             yield asked(account, case)
-        with (
-            EmbeddedPostgres(folder / "postgres") as postgres,
-            sync_world(postgres, env, schema, folder) as world,
-        ):
-            yield from sync_answers(world)
+    # The emulator keeps the files of a schema that was dropped, so the syncs have another one.
+    schema = replace(schema, schema=f"{schema.schema}_SYNCS")
+    with (
+        own_schema(session, schema, folder),
+        EmbeddedPostgres(folder / "postgres") as postgres,
+        sync_world(postgres, env, schema, folder) as world,
+    ):
+        yield from sync_answers(world)
 
 
 if __name__ == "__main__":

@@ -43,6 +43,10 @@ class Account:
         """The stage of the schema, with the @."""
         return f"@{stage_of(self.schema)}"
 
+    def with_tag(self, query_tag: str) -> Session:
+        """The same connection, for another run."""
+        return Session(self.session._connection, query_tag)
+
     def rows(self, *statements: str, binds: Sequence[Bind] | None = None) -> list[tuple[Any, ...]]:
         """Run statements; the rows of the last one, which gets the binds."""
         for statement in statements[:-1]:

@@ -45,7 +45,7 @@ def at_the_same_time(account: Account) -> Any:
     found: dict[int, Any] = {}
 
     def ask(number: int) -> None:
-        run = account.session.for_run(f"thread {number}")
+        run = account.with_tag(f"thread {number}")
         found[number] = [run.execute(f"SELECT {number} + {at}").rows[0][0] - at for at in range(3)]
 
     threads = [threading.Thread(target=ask, args=[number]) for number in range(4)]
@@ -59,7 +59,7 @@ def at_the_same_time(account: Account) -> Any:
 def tagged(account: Account) -> Any:
     """The tag of a statement is neither the session's, nor that of the next statement."""
     tags = [f"pgsnow live {secrets.token_hex(4)}" for _ in range(2)]
-    ids = [account.session.for_run(tag).execute(f"SELECT 1 /* {tag} */").query_id for tag in tags]
+    ids = [account.with_tag(tag).execute(f"SELECT 1 /* {tag} */").query_id for tag in tags]
     history = "SELECT QUERY_ID, QUERY_TAG FROM TABLE(INFORMATION_SCHEMA.QUERY_HISTORY_BY_SESSION())"
     shown = dict(account.rows(history))
     return [shown.get(number) for number in ids] == tags
