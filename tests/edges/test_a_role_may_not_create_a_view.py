@@ -2,8 +2,8 @@
 
 Group: account
 Danger: The view is an addition for readers. Without the grant, no row of the table would be loaded any more.
-Answer: Rows are staged and loaded as without the view, and an event names the grant. After an hour, or in a new process,
-the view is tried again. `pgsnow grants` prints the grant.
+Answer: Rows are staged and loaded as without the view, and an event names the grant. After an hour, or in a new
+process, the view is tried again. `pgsnow grants` prints the grant.
 """
 
 from __future__ import annotations

@@ -5,8 +5,9 @@ Danger: pgsnow would add the column again, or fill the new table with the rows t
 report success: the values and rows that were loaded before are missing, and nothing says so.
 Answer: pgsnow remembers when the target was created, its columns and its number of rows. A worker looks before it loads
 (one SHOW TABLES), and again after ten minutes; between looks, each MERGE fails if the number of rows or a column is
-another. A target that is not as it was is read again as a whole, rows that the source does not have are deleted, and
-the run, the status and `pgsnow check` say why. A column that a person adds may stay.
+another, or if the rows that were loaded last are not there. A target that is not as it was is read again as a whole,
+rows that the source does not have are deleted, and the run, the status and `pgsnow check` say why. A column that a
+person adds may stay.
 """
 
 from __future__ import annotations

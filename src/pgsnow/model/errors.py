@@ -377,8 +377,13 @@ class TargetMissing(TargetQueryFailed):
 
 
 class TargetRowsChanged(TargetQueryFailed):
-    """The target has another number of rows than after the last load. The statement that found it changed nothing;
-    the run looks at the target then, and reads everything again if it was altered."""
+    """The target has another number of rows than after the last load, or an older state was restored. The statement
+    that found it changed nothing; the run looks at the target then, and reads everything again if it was altered.
+    counted: the rows that the statement found."""
+
+    def __init__(self, message: str, *, counted: int) -> None:
+        super().__init__(message)
+        self.counted = counted
 
 
 class StatementTimeout(TableError):

@@ -120,7 +120,7 @@ class GuardedStatement:
             if read != self.rows.rows:
                 raise self.rows.error(f"{self.rows.message} {read}") from failed
             raise TargetRowsChanged(
-                f"the target has {there} rows, which is not the number after the last load"
+                f"the target has {there} rows, and is not as it was after the last load", counted=there
             ) from failed
 
 

@@ -31,6 +31,7 @@ CLIENTS = "PUT 'file://part-"
 """The client asks once more, with the file's bare name, where to upload to."""
 RUN = re.compile(r"'[0-9a-f]{16}'")
 ROWS = re.compile(r'(OVER \(\)|"_PGSNOW_ROWS") = \d+')
+FENCE = re.compile(r' AND n\."_PGSNOW_NEWEST" >= \d+')
 BOUNDS = re.compile(r"BETWEEN \d+ AND \d+")
 PATH = re.compile(r"file://\S+/(?=batch-)")
 
@@ -43,7 +44,14 @@ def looked(world: World) -> TablePreview:
 def leveled(statements: list[str] | tuple[str, ...]) -> list[str]:
     """Without what is made up in a plan: the fence, the folder of the part file, the bounds of its keys, and
     numbers of rows."""
-    made_up = ((BATCH, "0"), (PATH, "file://"), (RUN, "'run'"), (BOUNDS, "BETWEEN bounds"), (ROWS, r"\1 = 1"))
+    made_up = (
+        (BATCH, "0"),
+        (PATH, "file://"),
+        (RUN, "'run'"),
+        (BOUNDS, "BETWEEN bounds"),
+        (ROWS, r"\1 = 1"),
+        (FENCE, ""),
+    )
     return [
         reduce(lambda found, each: each[0].sub(each[1], found), made_up, statement)
         for statement in statements

@@ -13,13 +13,14 @@ ID, DOC = OUTPUT[0], OUTPUT[2]
 def test_a_merge_reads_the_files_and_proves_that_it_has_all_rows() -> None:
     """The guard is the value of the fence, which every row needs, and stands beside rows of no file, too."""
     source = staged.staged_source(TARGET, (ID, DOC), [INTERNAL.origin(TARGET, BATCH) or ""], counted=True)
-    fence = staged.guarded("17", 500, 1000)
+    fence = staged.guarded("17", 500, staged.ExpectedTarget(1000, 16))
     assert sql.merge_from(TARGET, source, (ID, DOC), (ID,), fence) == (
         'MERGE INTO "DB"."ANALYTICS"."Us""ers" AS t USING (SELECT r."ID" AS "ID", PARSE_JSON(r."DOC") AS "DOC",'
-        ' IFF(COUNT(r."_PGSNOW_ROW") OVER () = 500 AND n."_PGSNOW_ROWS" = 1000, 17,'
+        ' IFF(COUNT(r."_PGSNOW_ROW") OVER () = 500 AND n."_PGSNOW_ROWS" = 1000 AND n."_PGSNOW_NEWEST" >= 16, 17,'
         """ TO_NUMBER('pgsnow read ' || COUNT(r."_PGSNOW_ROW") OVER () || ' rows, target ' || n."_PGSNOW_ROWS"))"""
         ' AS "_PGSNOW_FENCE" FROM'
-        ' (SELECT COUNT(*) AS "_PGSNOW_ROWS" FROM "DB"."ANALYTICS"."Us""ers") AS n'
+        ' (SELECT COUNT(*) AS "_PGSNOW_ROWS", MAX("_PGSNOW_FENCE") AS "_PGSNOW_NEWEST"'
+        ' FROM "DB"."ANALYTICS"."Us""ers") AS n'
         ' LEFT JOIN (SELECT $1:"ID"::NUMBER(38,0) AS "ID", $1:"DOC"::VARCHAR AS "DOC",'
         ' $1:"_PGSNOW_ROW"::NUMBER(38,0) AS "_PGSNOW_ROW"'
         ' FROM @"DB"."ANALYTICS"."PGSNOW_STAGE"/public.users/17-0/'
@@ -45,6 +46,7 @@ def test_several_folders_are_one_source() -> None:
     assert staged.staged_source(TARGET, (ID,), folders, hashed=True) == (
         f'(SELECT 0 AS "_PGSNOW_ROWS") AS n LEFT JOIN ({rows.format(1)} UNION ALL {rows.format(10)}) AS r ON TRUE'
     )
+    assert "_NEWEST" not in staged.guarded("17", 500, staged.ExpectedTarget(1000))
     assert "n." not in staged.guarded("17", 500).split(", 17,")[0]
 
 

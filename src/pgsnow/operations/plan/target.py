@@ -40,6 +40,7 @@ from pgsnow.snowflake.sql import direct_copy as copy_sql
 from pgsnow.snowflake.sql import statements as sql
 from pgsnow.snowflake.sql.live_view import live_view_name
 from pgsnow.snowflake.sql.soft_deletes import CLEARED, Gone
+from pgsnow.snowflake.sql.staged import ExpectedTarget
 from pgsnow.snowflake.stage.stage import Stage, Stages
 from pgsnow.snowflake.statement import Step
 from pgsnow.sync.load.target import reads_files
@@ -185,7 +186,7 @@ def _tick(plan: TablePlan, stage: Stage, *, marks: bool) -> tuple[str, ...]:
     if by_files:
         merge = merge_at_once(
             plan.target, plan.output, plan.key, batch,
-            origin=origin, audited=audited, stage=stage, target_rows=SAMPLE_ROWS,
+            origin=origin, audited=audited, stage=stage, expected=ExpectedTarget(SAMPLE_ROWS, batch.fence),
         )  # fmt: skip
         uploaded, merged = _texts(merge)
         later = (within,) if plan.config.load_every else ()

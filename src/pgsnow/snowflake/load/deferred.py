@@ -14,7 +14,7 @@ from pgsnow.model.batch import bounds_of_all
 from pgsnow.model.deferred_batch import StagedBatch
 from pgsnow.model.errors import StagedRowsLost
 from pgsnow.snowflake.sql import statements as sql
-from pgsnow.snowflake.sql.staged import guarded, staged_source, unless_later
+from pgsnow.snowflake.sql.staged import ExpectedTarget, guarded, staged_source, unless_later
 from pgsnow.snowflake.stage.stage import Stage
 from pgsnow.snowflake.statement import COPY, MERGE, GuardedStatement, RowsLoaded, SqlStatement, Step
 
@@ -23,17 +23,17 @@ def deferred_at_once(
     batches: Sequence[tuple[StagedBatch, str]],
     audited: Sequence[sql.Filled],
     *,
-    target_rows: int | None,
+    target: ExpectedTarget | None,
     not_after: int,
 ) -> tuple[Step, ...]:
     """As `deferred_steps`, with one MERGE that reads the files of all these batches, given with their folders as
-    `Stage.origin` names them. target_rows: the number of rows that the target must have; None: any. not_after: the
+    `Stage.origin` names them. target: as it must be; None: it is not compared. not_after: the
     highest fence that it may have. Before any change, it raises StagedRowsLost if not all rows are read,
     TargetRowsChanged, and TargetQueryFailed with `later_fence`."""
     layout, rows = batches[0][0].layout, sum(batch.rows for batch, _ in batches)
     origins = [origin for _, origin in batches]
-    source = staged_source(layout.target, layout.columns, origins, counted=target_rows is not None)
-    fence = guarded(str(max(batch.fence for batch, _ in batches)), rows, target_rows)
+    source = staged_source(layout.target, layout.columns, origins, counted=target is not None)
+    fence = guarded(str(max(batch.fence for batch, _ in batches)), rows, target)
     fence = unless_later(layout.target, not_after, fence)
     bounds = bounds_of_all(batch.bounds for batch, _ in batches)
     text = sql.merge_from(layout.target, source, layout.columns, layout.key, fence, audited, bounds)

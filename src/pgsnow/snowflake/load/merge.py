@@ -13,7 +13,7 @@ from pgsnow.model.table import TargetName
 from pgsnow.model.types.mapping import Field
 from pgsnow.snowflake.load.bind_values import BoundInsert, bind_batches
 from pgsnow.snowflake.sql import statements as sql
-from pgsnow.snowflake.sql.staged import guarded, staged_source
+from pgsnow.snowflake.sql.staged import ExpectedTarget, guarded, staged_source
 from pgsnow.snowflake.stage.stage import INTERNAL, Stage
 from pgsnow.snowflake.statement import COPY, MERGE, GuardedStatement, RowsLoaded, SqlStatement, Step
 
@@ -38,16 +38,16 @@ def merge_at_once(
     audited: Sequence[sql.Filled] = (),
     stage: Stage = INTERNAL,
     parts: Sequence[Path] | None = None,
-    target_rows: int | None = None,
+    expected: ExpectedTarget | None = None,
 ) -> tuple[Step, ...]:
     """Merge the batch with one statement, without a staging table: from its files, which are uploaded first, or, if
     there is no origin, from bound values, for a few rows.
 
-    origin: the batch's folder as `Stage.origin` names it. parts: as in `merge_steps`. target_rows: the number of rows
-    that the target must have; None: any. Idempotent, but for `target_rows`. Before any change, it raises LoadMismatch
+    origin: the batch's folder as `Stage.origin` names it. parts: as in `merge_steps`. expected: the target as it must
+    be; None: it is not compared. Idempotent, but for `expected`. Before any change, it raises LoadMismatch
     if not all rows are read, and TargetRowsChanged.
     """
-    paths, counted = [part.path for part in batch.parts], target_rows is not None
+    paths, counted = [part.path for part in batch.parts], expected is not None
     if origin is None:
         rows = [row for path in paths for piece in bind_batches(path) for row in piece]
         uploads, binds = tuple[Step, ...](), [bind for row in rows for bind in row]
@@ -55,7 +55,7 @@ def merge_at_once(
     else:
         uploads, binds = stage.put(target, batch.batch, paths if parts is None else parts), None
         source = staged_source(target, output, [origin], counted=counted)
-    fence = guarded(str(batch.fence), batch.rows, target_rows)
+    fence = guarded(str(batch.fence), batch.rows, expected)
     text = sql.merge_from(target, source, output, key, fence, audited, batch.bounds)
     return (*uploads, GuardedStatement(text, _all_rows(target, batch), MERGE, binds))
 

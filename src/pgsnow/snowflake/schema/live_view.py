@@ -12,7 +12,7 @@ from pgsnow.snowflake.sql.statements import show_object
 
 
 class NameUse(StrEnum):
-    """What has the name of a live view: nothing, pgsnow's own view, or an object of someone else."""
+    """Use of a live view's name: by nothing, by pgsnow's own view, or by an object of someone else."""
 
     FREE = "free"
     OURS = "ours"
@@ -20,7 +20,7 @@ class NameUse(StrEnum):
 
 
 def use_of_name(session: Session, view: TargetName) -> NameUse:
-    """What this name is used for now, as far as the role sees it."""
+    """Use of this name now, as far as the role sees it."""
     try:
         shown = session.execute(show_object(view))
     except TargetMissing:  # the schema
@@ -34,8 +34,8 @@ def use_of_name(session: Session, view: TargetName) -> NameUse:
 
 
 def make_live_view(session: Session, view: sql.LiveView, *, is_ours: bool) -> bool:
-    """Create the view, or replace it; True: there was none. is_ours: a moment ago it was seen to be pgsnow's own. Raises
-    TargetConflict if its name belongs to something else."""
+    """Create the view, or replace it; True: there was none. is_ours: a moment ago it was seen to be pgsnow's own.
+    Raises TargetConflict if its name belongs to something else."""
     if is_ours:
         session.execute(view.create(replaces=True))
         return False

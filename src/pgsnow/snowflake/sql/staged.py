@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from pgsnow.model.metadata_columns import FENCE_COLUMN, HASH_COLUMN, ORDER_COLUMN
 from pgsnow.model.table import TargetName
@@ -20,10 +21,20 @@ from pgsnow.snowflake.names import file_format_of, qualified, quote, text
 from pgsnow.snowflake.sql.statements import FILE_FORMAT_OPTIONS, WHOLE
 
 TARGET_ROWS = quote("_PGSNOW_ROWS")
+TARGET_FENCE = quote("_PGSNOW_NEWEST")
 READ = f"COUNT(r.{quote(ORDER_COLUMN)}) OVER ()"
 """All rows that were read: a window is computed before QUALIFY drops rows."""
 _LATER = re.compile(r"pgsnow found fence (\d+)")
 _FOUND = re.compile(r"pgsnow read (\d+) rows, target (\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedTarget:
+    """The target as it was after the last load. rows: their number. fence: their highest fence, or a lower one, as
+    another process may have loaded since; None: not known."""
+
+    rows: int
+    fence: int | None = None
 
 
 def create_file_format(target: TargetName) -> str:
@@ -44,7 +55,7 @@ def staged_source(
 
     origins: folders in a stage, as `Stage.origin` names them, each with its closing slash. bound: the rows are so many
     rows of bound values instead: one `?` for each value, row by row, the order last. counted: `n` has the number of
-    rows in the target, which is metadata. hashed: the files have HASH_COLUMN.
+    rows in the target and their highest fence, which are metadata. hashed: the files have HASH_COLUMN.
     """
     columns = [(f.target, f.type.staged) for f in output]
     columns += [(HASH_COLUMN, "VARCHAR")] if hashed else []
@@ -62,20 +73,24 @@ def staged_source(
     cast = zip(paths, columns, strict=True)
     values = ", ".join(f"{path}::{kind} AS {quote(name)}" for path, (name, kind) in cast)
     rows = " UNION ALL ".join(f"SELECT {values} FROM {place}" for place in places)
-    there = f"COUNT(*) AS {TARGET_ROWS} FROM {qualified(target)}" if counted else f"0 AS {TARGET_ROWS}"
+    newest = f"MAX({quote(FENCE_COLUMN)}) AS {TARGET_FENCE}"
+    there = (
+        f"COUNT(*) AS {TARGET_ROWS}, {newest} FROM {qualified(target)}" if counted else f"0 AS {TARGET_ROWS}"
+    )
     return f"(SELECT {there}) AS n LEFT JOIN ({rows}) AS r ON TRUE"
 
 
-def guarded(value: str, rows: int, target_rows: int | None = None) -> str:
+def guarded(value: str, rows: int, target: ExpectedTarget | None = None) -> str:
     """This value of each row of a `staged_source`, which can only be computed if so many rows were read, and if the
-    target has so many rows (None: any number; else the source must be `counted`).
+    target is as expected (None: it is not compared; else the source must be `counted`).
 
     Else the statement fails with error 100038 and changes nothing; `found_by_guard` reads its message. The value must
     be one that every row of the statement needs, such as the fence.
     """
     right = f"{READ} = {rows}"
-    if target_rows is not None:
-        right += f" AND n.{TARGET_ROWS} = {target_rows}"
+    if target is not None:
+        right += f" AND n.{TARGET_ROWS} = {target.rows}"
+        right += f" AND n.{TARGET_FENCE} >= {target.fence}" if target.fence is not None else ""
     found = f"'pgsnow read ' || {READ} || ' rows, target ' || n.{TARGET_ROWS}"
     return f"IFF({right}, {value}, TO_NUMBER({found}))"
 

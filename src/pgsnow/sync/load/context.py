@@ -19,7 +19,7 @@ from pgsnow.snowflake.load.replace import Content
 from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.sql.deletes import RowRemoval
 from pgsnow.snowflake.sql.soft_deletes import CLEARED, Gone, gone_rows, removal_of
-from pgsnow.snowflake.sql.staged import later_fence
+from pgsnow.snowflake.sql.staged import ExpectedTarget, later_fence
 from pgsnow.snowflake.sql.statements import Filled, audit
 from pgsnow.snowflake.stage.s3_stage import S3Stage
 from pgsnow.snowflake.stage.stage import Stage, Stages
@@ -85,11 +85,12 @@ class LoadContext:
         return None if by_insert else self.stage.origin(self.plan.target, batch.batch)
 
     @property
-    def certain_rows(self) -> int | None:
-        """The number of the target's rows that a statement counts; None: not known, or an attempt has failed and may
-        have added some, or statements do not see all rows."""
-        is_doubtful = self.session.failed or time.monotonic() < self.target.notes.uncounted_until
-        return None if is_doubtful else self.table.rows
+    def expected(self) -> ExpectedTarget | None:
+        """The target as a statement must find it; None: its number of rows is not known, or an attempt has failed and
+        may have added some, or statements do not see all rows."""
+        notes, rows = self.target.notes, self.table.rows
+        is_doubtful = rows is None or self.session.failed or time.monotonic() < notes.uncounted_until
+        return None if is_doubtful or rows is None else ExpectedTarget(rows, notes.fence)
 
     def missing_parts(self, batch: LoadBatch) -> list[Path]:
         """The batch's files that must be uploaded. Files that were uploaded early are left out on the first call
@@ -134,14 +135,17 @@ class LoadContext:
         self.session.do(self.target.look)
         count = self.session.do(lambda session: remove_surplus(session, self.plan))
         if count:
+            self.target.notes.fence = None
             self.table.add_rows(None if self.session.failed else -count)
             self.recorder.events.append(removed(count))
         return count
 
-    def run(self, session: Session, steps: Iterable[Step]) -> LoadResult:
-        """Execute the steps, notify the observer after each phase, and follow the number of rows in the target. Raises
-        what `execute` raises."""
+    def run(self, session: Session, steps: Iterable[Step], fence: int | None = None) -> LoadResult:
+        """Execute the steps, notify the observer after each phase, and follow the number of rows in the target, and
+        their highest fence. fence: the one that rows get which the steps merge into the target; None: they do something
+        else. Raises what `execute` raises."""
         phases = []
+        known, self.target.notes.fence = self.target.notes.fence, None
         for done in execute(session, steps):
             if done.event is not None:
                 self.recorder.tell(done.event)
@@ -149,4 +153,6 @@ class LoadContext:
         result, rows = result_of(phases), self.table.rows
         # An attempt that failed may have added rows, too. (For a shadow table, the number is not needed.)
         self.table.rows = None if rows is None or self.session.failed else rows + result.inserted
+        if fence is not None and not self.session.failed:
+            self.target.notes.fence = fence if result.inserted or result.updated else known
         return result

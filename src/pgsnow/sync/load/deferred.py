@@ -107,17 +107,17 @@ def _load(
 ) -> tuple[LoadResult, bool]:
     """One attempt. If no guard notices that the target was altered, the run looks at it first. True: the statement
     would have failed if the target had rows of later runs."""
-    audited, rows = load.audited(marks=True), load.certain_rows
+    audited, target = load.audited(marks=True), load.expected
     places = [(batch, stage.origin(batch.layout.target, batch.batch)) for batch, stage in batches]
     known = [(batch, origin) for batch, origin in places if origin is not None]
     at_once = load.target.reads_files and len(known) == len(places)
-    if not at_once or rows is None:
+    if not at_once or target is None:
         load.target.look(session)
     if not at_once:
         return load.run(session, deferred_steps(into, batches, audited)), False
     load.batches.leaves(into, files=False)
-    steps = deferred_at_once(known, audited, target_rows=rows, not_after=load.table.claim.fence)
-    return load.run(session, steps), True
+    steps = deferred_at_once(known, audited, target=target, not_after=load.table.claim.fence)
+    return load.run(session, steps, max(batch.fence for batch, _ in batches)), True
 
 
 def next_row(staged: Sequence[StagedBatch]) -> int:

@@ -58,16 +58,16 @@ class MergeLoader:
         """The first attempt leaves out files that are already in the stage; later attempts upload all files. If no
         guard of the statement notices that the target was altered, the run looks at it first."""
         load, steps = self.context, self._steps(batch)
-        if not isinstance(steps[-1], GuardedStatement) or load.certain_rows is None:
+        if not isinstance(steps[-1], GuardedStatement) or load.expected is None:
             load.target.look(session)
-        return load.run(session, steps)
+        return load.run(session, steps, batch.fence if self.shadow is None else None)
 
     def _steps(self, batch: LoadBatch) -> tuple[Step, ...]:
         load, plan = self.context, self.context.plan
-        rows, audited = load.certain_rows, load.audited(marks=self.shadow is None)
+        expected, audited = load.expected, load.audited(marks=self.shadow is None)
         if self.shadow is None and load.target.reads_files:
             # A late MERGE of a killed run finds no file; with bound values, the number of the target's rows stops it.
-            few = rows is not None and choose_method(batch.rows, batch.size) == "insert"
+            few = expected is not None and choose_method(batch.rows, batch.size) == "insert"
             few = few and plan.config.load in (LoadMethod.AUTO, LoadMethod.INSERT)
             origin = None if few else load.origin(batch)
             if few or origin is not None:
@@ -75,7 +75,7 @@ class MergeLoader:
                 return merge_at_once(
                     plan.target, plan.output, plan.key, batch,
                     origin=origin, audited=audited, stage=load.stage,
-                    parts=None if few else load.missing_parts(batch), target_rows=rows,
+                    parts=None if few else load.missing_parts(batch), expected=expected,
                 )  # fmt: skip
         return merge_steps(
             plan.target, plan.output, plan.key, batch,
@@ -92,7 +92,7 @@ class MergeLoader:
                 load.target.check_shadow(self.shadow)
             raise refused
         if isinstance(refused, TargetRowsChanged):
-            return load.target.look_again()
+            return load.target.look_again(refused.counted)
         # The target or the stage may have been dropped, or altered by hand, since its columns were cached.
         before = load.target.columns
         if load.target.make_fit(inspect=True):

@@ -68,7 +68,8 @@ class Target:
 
     Each run looks at it once, before it loads anything: one SHOW TABLES, without a warehouse. If it is not as it was
     after the last load, the checkpoint is deleted, and `because` of the claimed table says why. A process that has
-    looked at it a short while ago does not look before a statement that notices another number of rows itself.
+    looked at it a short while ago does not look before a statement that notices itself if it has another number of
+    rows, or has not the rows that were loaded last.
     """
 
     def __init__(
@@ -117,13 +118,15 @@ class Target:
         self._recorder.events.append(REFUSED.format(target=self._plan.target, why=why))
         return True
 
-    def look_again(self) -> bool:
-        """After a statement has found another number of rows: True if everything must be read again. If the target is
-        as it was, statements do not count its rows for a while: a row access policy may hide some of them."""
+    def look_again(self, counted: int) -> bool:
+        """After a statement has found the target altered, with so many rows: True if everything must be read again. If
+        the target is as it was, statements do not count its rows for a while: a row access policy may hide some of
+        them. (Its highest fence may be lower than known, if another process has deleted rows.)"""
         self._looked = False
         if self.make_fit():
             return True
-        self.notes.uncounted_until = time.monotonic() + UNCOUNTED_SECONDS
+        if counted != self._table.rows:
+            self.notes.uncounted_until = time.monotonic() + UNCOUNTED_SECONDS
         return False
 
     def make_fit(
@@ -144,10 +147,9 @@ class Target:
         self._reads_all = False
         known = self.columns is not None and self._shape.suffices(self.columns)
         notes, now = self.notes, time.monotonic()
-        # Then the statements notice by themselves if the number of rows is another.
-        relies = (
-            guarded and self._table.rows is not None and self.reads_files and notes.uncounted_until <= now
-        )
+        # Then the statements notice by themselves if it was altered, or an older state was restored.
+        is_known = self._table.rows is not None and notes.fence is not None
+        relies = guarded and is_known and self.reads_files and notes.uncounted_until <= now
         recent = relies and notes.looked_at is not None and now - notes.looked_at < LOOK_SECONDS
         if known and not relaxed and (self._looked or recent or not loads):
             return False
@@ -216,7 +218,7 @@ class Target:
     def begin_again(self, because: str, *, doubt: bool) -> None:
         """Delete the checkpoint, because the target does not have the rows that were loaded; everything is read again.
         doubt: it may have others, which must be deleted then. Raises TargetGone for a chunk of a backfill."""
-        self.columns, self._reads_all = None, True
+        self.columns, self._reads_all, self.notes.fence = None, True, None
         why = None
         if doubt:
             self._recorder.events.append(f"{because}: {self._plan.repair}")

@@ -31,6 +31,8 @@ class TargetNotes:
 
     looked_at: float | None = None
     """When a run has last looked at it and found it as it was; None: none has."""
+    fence: int | None = None
+    """The highest fence of its rows, as of the last load by this process; None: not known."""
     uncounted_until: float = 0.0
     """Until then, a statement does not compare the number of its rows: it may not see all of them."""
     staging_until: float = 0.0

@@ -1,5 +1,5 @@
 """SHOW TABLES, and what it shows: when a table was created, by which role, how it is stored, its rows and its
-comment."""
+comment; and SHOW OBJECTS with the comments of views over stages."""
 
 from __future__ import annotations
 
@@ -26,17 +26,26 @@ WHERE NOT temporary AND schema_name <> '_fs_information_schema' AND database_nam
     AND (?3 IS NULL OR table_name ILIKE ?3 ESCAPE '\\')
 ORDER BY 1, 2, 3
 """
+OBJECTS = """
+o.* REPLACE (coalesce(v.view ->> 'comment', o.comment) AS comment)
+FROM _fs_global._fs_information_schema._fs_show_objects AS o
+    LEFT JOIN _fs_global._fs_information_schema._pgsnow_views AS v
+    ON v.name = [o.database_name, o.schema_name, o.name]
+WHERE {}
+"""
 TERSE = ("created_on", "name", "kind", "database_name", "schema_name")
 MISSING = (2043, "02000")
 
 
 def show_tables_fully() -> None:
     """Stock: SHOW TABLES says that every table was created in 1970, has 0 rows and no comment; a wildcard cannot be
-    escaped."""
+    escaped, in SHOW OBJECTS neither."""
     rewrite_tree(_show, exp.Show)
 
 
 def _show(cursor: Any, show: exp.Show) -> exp.Expression:
+    if show.name.upper() == "OBJECTS" and not show.args.get("terse"):
+        return _objects(cursor, show)
     if show.name.upper() != "TABLES":
         return show
     rows = list(_shown(cursor, show))
@@ -47,6 +56,20 @@ def _show(cursor: Any, show: exp.Show) -> exp.Expression:
     else:
         listed = f"{', '.join(f'NULL AS {quoted(name)}' for name in columns)} WHERE 1 = 0"
     return exp.Command(this="SELECT", expression=listed)  # text, not parsed and walked through
+
+
+def _objects(cursor: Any, show: exp.Show) -> exp.Expression:
+    like = show.args.get("like")
+    database, schema = _scope(cursor, show)
+    scope = (
+        ("o.database_name =", database),
+        ("o.schema_name =", schema),
+        ("o.name ILIKE", like and like.name),
+    )
+    found = [f"{column} {_text(value)}" for column, value in scope if value]
+    return exp.Command(
+        this="SELECT", expression=OBJECTS.format(" AND ".join(found) + (r" ESCAPE '\'" if like else ""))
+    )
 
 
 def _shown(cursor: Any, show: exp.Show) -> Iterator[dict[str, str]]:

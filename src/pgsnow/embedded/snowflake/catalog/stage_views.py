@@ -23,7 +23,7 @@ from pgsnow.embedded.snowflake.statements.table_columns import columns_of, quote
 
 CREATE = re.compile(
     rf"\s*create\s+(?:or\s+replace\s+)?(?:secure\s+)?view\s+(?:if\s+not\s+exists\s+)?(?P<name>{NAME})\s*"
-    r"(?P<columns>\([^)]*\))?\s*(?:copy\s+grants\s+)?(?:comment\s*=\s*'(?:[^'\\]|\\.|'')*'\s*)?as\b(?P<query>.*)\Z",
+    r"(?P<columns>\([^)]*\))?\s*(?:copy\s+grants\s+)?(?:comment\s*=\s*'(?P<comment>(?:[^'\\]|\\.|'')*)'\s*)?as\b(?P<query>.*)\Z",
     re.IGNORECASE | re.DOTALL,
 )
 GONE = re.compile(
@@ -37,11 +37,12 @@ STORED = "_fs_global._fs_information_schema._pgsnow_views"
 @dataclass
 class StageView:
     """query: in Snowflake's SQL. columns: names that the statement gives to its columns, if any. files: for an external
-    table those that are registered, by their keys; None: all that there are."""
+    table those that are registered, by their keys; None: all that there are. comment: as in SHOW OBJECTS."""
 
     query: str
     columns: list[str] = field(default_factory=list)
     files: list[str] | None = None
+    comment: str = ""
 
     def tree(self) -> Any:
         parsed = sqlglot.parse_one(self.query, read="snowflake")
@@ -91,7 +92,7 @@ def _noting(stock: Execute, views: StageViews) -> Execute:
         created, gone = CREATE.match(command), GONE.match(command)
         result = stock(self, command, *args, **kwargs)
         if created and _reads_a_stage(self, created["query"], views):
-            view = StageView(created["query"], _columns(created["columns"]))
+            view = StageView(created["query"], _columns(created["columns"]), comment=created["comment"] or "")
             keep_view(self, views, full_name(self, created["name"]), view)
         elif named := created or gone:
             views.forget(self, _forgotten(self, command, named["name"]))

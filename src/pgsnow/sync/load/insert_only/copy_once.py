@@ -51,6 +51,7 @@ def copy_once(load: LoadContext, batches: Origins) -> None:
         ):  # reading cannot go back to where these batches began: the loaded ones would be copied again
             load.target.begin_again(PARTLY, doubt=False)
         raise
+    load.target.notes.fence = None
     load.table.add_rows(None if load.session.failed else result.inserted)
     load.recorder.load_units += 1
     load.recorder.applied(result)
