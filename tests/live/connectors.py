@@ -15,12 +15,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pgsnow.embedded.snowflake import EmbeddedSnowflake
+from tests.live.cases import CASES
 
 ROOT = Path(__file__).parents[2]
-VERSIONS = (">=4.4,<4.5", ">=4.8,<5", ">=5,<6")
-"""The oldest that is supported, the newest 4.x, and 5.x."""
-LEFT_OUT = ("fakesnow", "duckdb", "sqlglot", "snowflake-connector-python", "-e ")
-"""Lines of requirements.lock that an environment does not get: the emulator's, and the connector itself."""
+VERSIONS = (">=4.4,<4.5", ">=5,<6")
+"""The oldest that is supported, and the newest."""
+LEFT_OUT = ("fakesnow", "duckdb", "sqlglot", "snowflake-connector-python", "filelock", "-e ")
+"""Lines of requirements.lock that an environment does not get: the emulator's, the connector, and a package of which an
+older connector needs an older version."""
 
 
 def environment(folder: Path, version: str) -> Path:
@@ -67,7 +69,7 @@ def main() -> int:
                 )
                 print(f"{len(expected)} answers, {time.monotonic() - began:.0f} s")
                 print("" if same else printed)
-    return int(failed or not expected)
+    return int(failed or len(expected) <= len(CASES))
 
 
 def answers(printed: str) -> list[str]:

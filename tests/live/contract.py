@@ -120,6 +120,8 @@ def asked(account: Account, case: Case) -> Answer:
         found = case.ask(account)
     except PgsnowError as error:
         found = Failed(error.code or type(error).__name__)
+    except Exception as error:  # an answer of an unexpected form: the other cases are asked all the same
+        found = repr(error)
     seconds = sum(each.seconds for each in account.session.sent[before:] if each.warehouse)
     return Answer(case, found, seconds)
 

@@ -11,8 +11,8 @@ from pgsnow.snowflake.names import stage_path
 from pgsnow.snowflake.sql import statements as sql
 from pgsnow.snowflake.sql.direct_copy import copy_into_target
 from pgsnow.snowflake.sql.replace import overwrite, overwrite_from
-from pgsnow.snowflake.sql.staged import guarded, staged_source
-from tests.live.cases.rows import DOC, FIELDS, ID, KEY, LATEST, held, merge, part, with_table
+from pgsnow.snowflake.sql.staged import ExpectedTarget, guarded, staged_source
+from tests.live.cases.rows import DOC, FIELDS, ID, KEY, LATEST, at, held, merge, part, with_table
 from tests.live.contract import Account, Case, Failed, answers
 
 MERGE, INSERT, COPY = "MERGE", "INSERT", "COPY INTO <table>"
@@ -41,12 +41,22 @@ def guard_fails(rows: int, there: int, batch: str) -> Any:
     return ask
 
 
+def older_target(account: Account) -> Any:
+    """A person restored an older state with as many rows."""
+    with_table(account, "OLDER", (1, "before"))
+    target, place = account.target("OLDER"), account.stage_rows("older/5-1", part(LATEST))
+    source = staged_source(target, FIELDS, [place], counted=True)
+    guard = guarded("5", 3, ExpectedTarget(1, 4))
+    statement = sql.merge_from(target, source, FIELDS, KEY, guard)
+    return account.try_to(statement), held(account, "OLDER")
+
+
 def bound_rows(account: Account) -> Any:
     with_table(account, "BOUND", (1, "before"))
     target = account.target("BOUND")
     source = staged_source(target, FIELDS, bound=2, counted=True)
     binds = [("FIXED", "1"), ("TEXT", "a"), ("FIXED", "0"), ("FIXED", "2"), ("TEXT", None), ("FIXED", "1")]
-    statement = sql.merge_from(target, source, FIELDS, KEY, guarded("5", 2, 1))
+    statement = sql.merge_from(target, source, FIELDS, KEY, guarded("5", 2, at(1)))
     return account.rows(statement, binds=binds), held(account, "BOUND")
 
 
@@ -122,6 +132,8 @@ CASES = (
          (NOT_A_NUMBER, [(1, "before", 1)]), guard_fails(4, 1, "guarded/5-1")),
     Case("MERGE into a target with another number of rows fails by its guard and changes nothing", MERGE,
          (NOT_A_NUMBER, [(1, "before", 1)]), guard_fails(3, 2, "guarded/5-1")),
+    Case("MERGE into a target whose highest fence is lower than expected fails by its guard and changes nothing",
+         MERGE, (NOT_A_NUMBER, [(1, "before", 1)]), older_target),
     Case("MERGE of bound values FROM VALUES", MERGE, ([(1, 1)], [(1, "a", 5), (2, None, 5)]), bound_rows),
     Case("MERGE with literal bounds of its keys in ON", MERGE,
          ([(1, 1)], [(1, "a", 5), (2, "b", 5), (900, "far", 1)]), bounds),

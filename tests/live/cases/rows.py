@@ -11,7 +11,7 @@ from pgsnow.model.metadata_columns import ORDER_COLUMN
 from pgsnow.model.types.mapping import Field, as_text
 from pgsnow.snowflake.names import qualified
 from pgsnow.snowflake.sql import statements as sql
-from pgsnow.snowflake.sql.staged import guarded, staged_source
+from pgsnow.snowflake.sql.staged import ExpectedTarget, guarded, staged_source
 from tests.live.contract import Account
 
 NUMBER = replace(as_text("bigint", ""), carried="int64", snowflake="NUMBER(38,0)", staged="NUMBER(38,0)")
@@ -42,8 +42,13 @@ def held(account: Account, name: str) -> list[tuple[object, ...]]:
     return account.rows(f'SELECT * FROM {qualified(account.target(name))} ORDER BY "ID"')
 
 
+def at(there: int | None) -> ExpectedTarget | None:
+    """The target as a run expects it: so many rows, all of fence 1 or later."""
+    return None if there is None else ExpectedTarget(there, 1)
+
+
 def merge(account: Account, name: str, places: Sequence[str], rows: int, there: int | None = None) -> str:
     """The MERGE of so many rows of these folders into the target, with fence 5."""
     target = account.target(name)
     source = staged_source(target, FIELDS, places, counted=there is not None)
-    return sql.merge_from(target, source, FIELDS, KEY, guarded("5", rows, there))
+    return sql.merge_from(target, source, FIELDS, KEY, guarded("5", rows, at(there)))
