@@ -58,6 +58,21 @@ def test_loads_go_on_through_staging_tables(world: World) -> None:
     assert kinds(tick(world)) == ["PUT", "MERGE"]
 
 
+def test_a_whole_content_is_replaced_through_a_staging_table(world: World) -> None:
+    """Its files are in the stage already when the file format turns out to be missing, and are copied from there."""
+    world.tables = [{"source": "public.users", "target": "analytics.users", "mode": "full"}]
+    world.sql("insert into users (id, name) select g, 'n' from generate_series(1, 20) g")
+    refuse(world, DENIED, MISSING)
+    try:
+        report = tick(world)
+        assert any("CREATE FILE FORMAT" in event and "load_via: table" in event for event in report.events)
+        assert kinds(report).count("PUT") == 1
+        assert kinds(tick(world)).count("INSERT") == 1
+    finally:
+        refuse(world)
+    assert world.leftovers() == []
+
+
 def refuse(world: World, *errors: dict[str, Any]) -> None:
     database = world.env["SNOWFLAKE_DATABASE"]
     world.emulator.answer_with(*(error | {"database": database} for error in errors))

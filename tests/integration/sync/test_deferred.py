@@ -150,6 +150,16 @@ def test_files_that_are_gone_are_read_again(deferring: World) -> None:
     assert deferring.leftovers() == []
 
 
+def test_rows_that_are_gone_from_the_target_are_noticed_by_the_load(staging: World) -> None:
+    """A person deletes rows while others wait, and the process has looked at the target a moment ago: the load fails,
+    and everything is read again."""
+    change(staging, "waiting")
+    tick(staging)
+    staging.snowflake("delete from analytics.users where id > 90")
+    assert "has 90 rows, but had 100" in (load(staging).full_read or "")
+    staging.assert_equal()
+
+
 def test_a_target_that_was_altered_by_hand_gets_what_waited(staging: World) -> None:
     """Its stage dropped, a column dropped, and the table itself."""
     staging.snowflake("drop stage analytics.pgsnow_stage")

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
+from pgsnow.model.errors import TargetUnavailable
 from pgsnow.model.report import TableReport
 from pgsnow.snowflake.names import FILE_FORMAT
 from pgsnow.snowflake.schema import target_table
-from pgsnow.testing.faults import AtPhase
+from pgsnow.testing.faults import AtPhase, RaiseAt
 from tests.small_parts import make_parts_small, restore
 from tests.world import World
 
@@ -113,13 +114,41 @@ def test_another_table_with_as_many_rows_is_noticed_by_the_next_look(loaded: Wor
 
 
 def test_a_file_format_that_is_gone_is_created_again(loaded: World) -> None:
-    """As in a schema whose stage an older version has created."""
+    """As in a schema whose stage an older version has created. If rows of the target are gone, too, that is noticed
+    although the statement has failed before it counted them."""
     loaded.snowflake(f"DROP FILE FORMAT ANALYTICS.{FILE_FORMAT}")
     loaded.sql(CHANGED.format(900))
     report = tick(loaded)
     assert (report.ok, report.full_read, report.events) == (True, None, ())
     assert kinds(report)[-1] == "MERGE"
     loaded.assert_equal()
+    loaded.sql(CHANGED.format(900))
+    tick(loaded)  # counts the rows
+    loaded.snowflake(f"DROP FILE FORMAT ANALYTICS.{FILE_FORMAT}")
+    loaded.snowflake("DELETE FROM ANALYTICS.USERS WHERE ID > 990")
+    loaded.sql(CHANGED.format(900))
+    assert "has 990 rows, but had 1000" in (tick(loaded).full_read or "")
+    loaded.assert_equal()
+
+
+@pytest.mark.parametrize("rows", [2, 20])
+def test_a_lost_answer_is_no_alteration(world: World, rows: int) -> None:
+    """The MERGE has added its rows, and nobody knows. The second attempt finds more rows than after the last load, but
+    no more than it loads itself: it is no reason to read everything again."""
+    world.sql("insert into users (id, name) select g, 'old' from generate_series(1, 100) g")
+    reports = list[TableReport]()
+    with world.new_engine(RaiseAt("merged", TargetUnavailable("lost"))) as engine:
+        for first in (1000, 2000):
+            reports += engine.tick().tables
+            world.sql(
+                f"insert into users (id, name) select {first} + g, 'new' from generate_series(1, {rows}) g"
+            )
+        reports += engine.tick().tables
+    assert [(report.full_read, kinds(report).count("MERGE")) for report in reports[1:]] == [
+        (None, 2),
+        (None, 1),
+    ]
+    world.assert_equal()
 
 
 def test_rows_that_a_statement_does_not_see_are_no_alteration(

@@ -9,7 +9,13 @@ from dataclasses import dataclass
 from pgsnow.model.batch import LoadBatch, LoadResult
 from pgsnow.model.config.sync_config import LoadMethod
 from pgsnow.model.deferred_batch import Layout, StagedBatch, copied_at_once
-from pgsnow.model.errors import ConfigError, StagedRowsLost, TargetMissing, TargetQueryFailed
+from pgsnow.model.errors import (
+    ConfigError,
+    StagedRowsLost,
+    TargetMissing,
+    TargetQueryFailed,
+    TargetRowsChanged,
+)
 from pgsnow.snowflake.load.deferred import deferred_at_once, deferred_steps
 from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.stage.stage import Stage
@@ -70,28 +76,41 @@ def load_staged(load: LoadContext, batches: Sequence[StagedBatch], into: str) ->
                 return
             load.batches.begin(into)
 
-    def attempt() -> tuple[LoadResult, bool]:
-        return load.session.do(lambda session: _load(load, session, found, into))
-
-    try:
-        result, checked = attempt()
-    except TargetMissing as missing:  # the file format may be: stages of older versions have none
-        if load.target.make_fit(inspect=True):
-            raise
-        try:
-            result, checked = attempt()
-        except TargetMissing:
-            if not load.target.refuse_files(missing):
-                raise
-            load.batches.begin(into)
-            result, checked = attempt()
-    except TargetQueryFailed as refused:
-        load.check_later(refused)
-        raise
+    result, checked = _load_all(load, found, into)
     load.recorder.load_units += 1
     load.recorder.applied(result)
     _note_loaded(load, found)
     load.check_counts(result, sum(batch.rows for batch in batches), checked=checked)
+
+
+def _load_all(
+    load: LoadContext, found: Sequence[tuple[StagedBatch, Stage]], into: str
+) -> tuple[LoadResult, bool]:
+    """As `_load`, with further attempts: after errors that pass, without a file format, and if the target's rows cannot
+    be counted."""
+
+    def attempt() -> tuple[LoadResult, bool]:
+        return load.session.do(lambda session: _load(load, session, found, into))
+
+    try:
+        return attempt()
+    except TargetMissing as missing:  # the file format may be: stages of older versions have none
+        if load.target.make_fit(inspect=True):
+            raise
+        try:
+            return attempt()
+        except TargetMissing:
+            if not load.target.refuse_files(missing):
+                raise
+            load.batches.begin(into)
+            return attempt()
+    except TargetRowsChanged as altered:
+        if load.target.look_again(altered.counted):
+            raise
+        return attempt()
+    except TargetQueryFailed as refused:
+        load.check_later(refused)
+        raise
 
 
 def _note_loaded(load: LoadContext, batches: Sequence[tuple[StagedBatch, Stage]]) -> None:
@@ -113,7 +132,7 @@ def _load(
     known = [(batch, origin) for batch, origin in places if origin is not None]
     at_once = load.target.reads_files and len(known) == len(places)
     if not at_once or target is None:
-        load.target.look(session)
+        load.target.look(session, loading=sum(batch.rows for batch, _ in batches))
     if not at_once:
         return load.run(session, deferred_steps(into, batches, audited)), False
     load.batches.leaves(into, files=False)

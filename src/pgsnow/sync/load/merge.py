@@ -59,7 +59,7 @@ class MergeLoader:
         guard of the statement notices that the target was altered, the run looks at it first."""
         load, steps = self.context, self._steps(batch)
         if not isinstance(steps[-1], GuardedStatement) or load.expected is None:
-            load.target.look(session)
+            load.target.look(session, loading=batch.rows)
         return load.run(session, steps, batch.fence if self.shadow is None else None)
 
     def _steps(self, batch: LoadBatch) -> tuple[Step, ...]:

@@ -3,6 +3,7 @@ it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import count
 
@@ -10,6 +11,7 @@ from pgsnow.model.batch import LoadBatch, LoadResult
 from pgsnow.model.errors import TargetMissing, TargetQueryFailed
 from pgsnow.model.sentences import counted
 from pgsnow.snowflake.load.cleanup import newest_fence
+from pgsnow.snowflake.load.merge import fill_steps
 from pgsnow.snowflake.load.replace import (
     append_steps,
     create_step,
@@ -88,9 +90,8 @@ class ReplaceLoader(StagingTableLoader):
 
     def finish(self) -> Complete:
         load = self._load
-        if self._origins:
-            result = self._overwrite()
-        else:
+        result = self._overwrite() if self._origins else None
+        if result is None:
             load.batches.begin(self._content.batch)
             result = load.session.do(self._replace)
             if not load.table.created:  # rows of a later run have stayed
@@ -113,9 +114,10 @@ class ReplaceLoader(StagingTableLoader):
 
         return load.session.do(attempt)
 
-    def _overwrite(self) -> LoadResult:
+    def _overwrite(self) -> LoadResult | None:
         """Replace the content from the files. A statement that is refused because the file format is missing, or
-        because the target was altered by hand, is repeated once the target is fit again."""
+        because the target was altered by hand, is repeated once the target is fit again. None: it is refused again, as
+        without the right to create a file format, and the files are copied into the staging table."""
         load, batches = self._load, list(self._origins)
         steps = replace_at_once(self._content, batches, list(self._origins.values()))
         load.batches.record(self._content.batch)  # raises LeaseLost
@@ -124,10 +126,30 @@ class ReplaceLoader(StagingTableLoader):
         except TargetQueryFailed as refused:
             load.check_later(refused)
             load.target.make_fit(inspect=True)
-            result = load.session.do(lambda session: load.run(session, steps))
+            try:
+                result = load.session.do(lambda session: load.run(session, steps))
+            except TargetQueryFailed as again:
+                load.check_later(again)
+                if not load.target.refuse_files(again):
+                    raise
+                self._copy_staged(batches)
+                return None
         for batch in batches if not load.session.failed else ():
             load.batches.loaded(batch.batch, batch.size)
         return result
+
+    def _copy_staged(self, batches: Sequence[LoadBatch]) -> None:
+        """Fill the staging table from files that are staged already."""
+        load, content = self._load, self._content
+        load.batches.begin(content.batch)
+        steps = [create_step(content)]
+        for batch in batches:
+            steps += fill_steps(
+                load.plan.target, load.plan.output, batch, content.batch,
+                method="stage", stage=load.stage, parts=(), hashed=content.hashed,
+            )  # fmt: skip
+        load.session.do(lambda session: load.run(session, steps))
+        self._rows = sum(batch.rows for batch in batches)
 
     def _replace(self, session: Session) -> LoadResult:
         load, plan = self._load, self._load.plan

@@ -142,7 +142,9 @@ class Target:
         """
         if inspect:
             self.forget_columns()  # if the target turns out to be unusable, the next run looks before it stages rows
-            self._looked, self._table.rows = False, None
+            if self._looked or self._session.lost:
+                self._table.rows = None  # else it is the number that the target must have
+            self._looked = False
             self._made -= {stage_of(self._plan.target), file_format_of(self._plan.target)}
         self._reads_all = False
         known = self.columns is not None and self._shape.suffices(self.columns)
@@ -239,9 +241,10 @@ class Target:
         self._session.do(lambda session: create_dropped(session, shadow, statement))
         self.begin_again("the shadow table was gone", doubt=False)
 
-    def look(self, session: Session, *, relaxed: bool = False) -> bool:
+    def look(self, session: Session, *, relaxed: bool = False, loading: int = 0) -> bool:
         """True if the target is there and its cached columns suffice. Once a run, look up what it is now, and whose,
-        and compare that with what is remembered of it. Raises NotTheOwner."""
+        and compare that with what is remembered of it. loading: so many rows are loaded next; if an answer was lost,
+        up to so many may have been added already. Raises NotTheOwner."""
         table, known = self._table, self._table.claim.target
         if not self._looked:
             self._state = state = self._shown(session)
@@ -252,7 +255,8 @@ class Target:
                 if known.created_on == JUST_CREATED:
                     known = replace(known, created_on=self._born(state) if self._is_marked(state) else "")
                 if known.created_on != state.created_on or table.rows not in (None, state.rows):
-                    state = self._compare(session, state, replace(known, rows=table.rows))
+                    more = loading if self._session.lost else 0
+                    state = self._compare(session, state, replace(known, rows=table.rows), more)
                 table.rows = state.rows
             self._looked = True
         suffices = self.columns is not None and self._shape.suffices(self.columns)
@@ -287,13 +291,15 @@ class Target:
             return target_state(session, self._plan.target)
         return self._looks.state(session, self._plan.target, self._recorder.clock.began)
 
-    def _compare(self, session: Session, state: TargetState, known: KnownTarget) -> TargetState:
+    def _compare(self, session: Session, state: TargetState, known: KnownTarget, more: int) -> TargetState:
         """The state of a target that is not as it is remembered, with its exact number of rows. If it really is not,
-        everything is read again."""
+        everything is read again. more: up to so many rows more are no difference."""
         if known.rows not in (None, state.rows) and known.created_on == state.created_on:
             # SHOW may be a moment behind; an exact count needs no warehouse either.
             [[rows]] = session.execute(sql.count(self._plan.target)).rows
             state = replace(state, rows=int(rows))
+            if known.rows is not None and 0 <= int(rows) - known.rows <= more:
+                known = replace(known, rows=int(rows))
         if (difference := known.difference(state)) is not None:
             self.begin_again(difference, doubt=True)
         elif known.created_on is None and self.columns is not None:
