@@ -165,3 +165,37 @@ def test_one_transaction_copies_and_records_the_batch(world: World) -> None:
     assert [text.split()[0] for text in sent] == ["PUT", "BEGIN", "UPDATE", "COPY", "COMMIT"]
     assert world.snowflake("SELECT COUNT(*) FROM ANALYTICS.USERS__PGSNOW_BATCHES") == [(1,)]
     world.assert_equal()
+
+
+def test_rows_are_merged_if_the_record_of_a_killed_run_was_dropped(world: World) -> None:
+    """Nothing shows any more whether that run has copied its batch: it may not be copied again."""
+    begin(world)
+    add(world)
+    tick(world)
+    add(world)
+    with pytest.raises(KeyboardInterrupt), world.engine(RaiseAt("inserted", KeyboardInterrupt())) as engine:
+        engine.tick()
+    world.snowflake("DROP TABLE ANALYTICS.USERS__PGSNOW_BATCHES")
+    for _ in range(2):
+        add(world)
+        tick(world)
+        world.assert_equal()
+    assert world.snowflake("SELECT COUNT(*) FROM ANALYTICS.USERS__PGSNOW_BATCHES") == [(1,)]
+
+
+def test_updates_that_the_server_counts_late_leave_no_row_twice(events: MemoryWorld) -> None:
+    """Also if nothing else changes after them; and with load_every if the rows wait to be copied meanwhile."""
+    with psycopg.connect(events.env["POSTGRES_DSN"], autocommit=True) as app:
+        for every in (0, "50d"):
+            events.tables[0]["load_every"] = every
+            app.execute("select pg_stat_force_next_flush()")
+            add(events)
+            tick(events)
+            app.execute("update users set name = 'changed', updated_at = now() where id = 1")
+            tick(events)
+            app.execute("select pg_stat_force_next_flush()")
+            fifty_days_go_by(events)
+            tick(events)
+            events.assert_equal()
+    tick(events)
+    assert tick(events).events == ()

@@ -33,7 +33,7 @@ def test_the_text_of_a_live_view() -> None:
     folder = '@"DB"."S"."PGSNOW_STAGE"/events/'
     view = LiveView(plan.target, plan.output, plan.target_key, (FENCE, DELETED_AT), folder, 41)
     assert view.query == QUERY
-    comment = "'pgsnow live view: the rows of EVENTS, and staged ones that are not loaded yet'"
+    comment = "'Live view by pgsnow: the rows of EVENTS, and staged ones that are not loaded yet'"
     name = 'VIEW "DB"."S"."EVENTS_LIVE"'
     assert view.create(replaces=False) == f"CREATE {name} COMMENT = {comment} AS {QUERY}"
     assert (

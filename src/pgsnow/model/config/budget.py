@@ -29,8 +29,8 @@ from pgsnow.model.config.options import TimeZone
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _CLOCK = re.compile(r"([01]?\d|2[0-4]):([0-5]\d)")
 _MINUTES = 24 * 60
-_MOST_WINDOWS = 60
-"""Windows that may follow each other without a gap: more than a week has."""
+_MOST_WINDOWS = 500
+"""Windows that may follow each other without a gap: more than a week has, if each is short."""
 
 
 def _clock(value: object) -> int:

@@ -12,7 +12,7 @@ from pgsnow.snowflake.sql.statements import show_object
 
 
 class NameUse(StrEnum):
-    """Use of a live view's name: by nothing, by pgsnow's own view, or by an object of someone else."""
+    """Use of the name of a live view: nothing has it, pgsnow's own view, or an object of someone else."""
 
     FREE = "free"
     OURS = "ours"
@@ -20,7 +20,7 @@ class NameUse(StrEnum):
 
 
 def use_of_name(session: Session, view: TargetName) -> NameUse:
-    """Use of this name now, as far as the role sees it."""
+    """The use of this name now, as far as the role sees it."""
     try:
         shown = session.execute(show_object(view))
     except TargetMissing:  # the schema

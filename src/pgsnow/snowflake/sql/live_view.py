@@ -17,7 +17,7 @@ from pgsnow.snowflake.names import file_format_of, qualified, quote, text
 from pgsnow.snowflake.sql.statements import WHOLE, staged_values
 
 SUFFIX = "_LIVE"
-MARK = "pgsnow live view"
+MARK = "Live view by pgsnow"
 """The beginning of the comment by which a view is known to be pgsnow's own."""
 FILE_FENCE = "TRY_TO_NUMBER(SPLIT_PART(SPLIT_PART(METADATA$FILENAME, '/', -2), '-', 1), 38, 0)"
 """The fence of a row in a file, whose path ends in `<fence>-<number>/<file>`; NULL for any other file."""

@@ -145,12 +145,6 @@ class ClaimedTable:
         self.ledger.checkpoints.remember_places(self.claim, places)
         self.claim = replace(self.claim, places=places)
 
-    @property
-    def has_live_view(self) -> bool:
-        """True if a run has made a live view of the target."""
-        places = self.claim.places
-        return bool(places) and places[0].get("live_view") is True
-
     def remember_live_view(self, *, made: bool) -> None:
         """Record that the target gets a live view, or has none any more; also if that is recorded already."""
         if not self.claim.places:

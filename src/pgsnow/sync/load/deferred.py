@@ -71,9 +71,10 @@ def load_staged(load: LoadContext, batches: Sequence[StagedBatch], into: str) ->
             from pgsnow.sync.load.insert_only.copy_once import copy_once  # only for tables with insert_only
 
             load.batches.leaves(into, files=False)
-            copy_once(load, known)
-            _note_loaded(load, found)
-            return
+            if copy_once(load, known):
+                _note_loaded(load, found)
+                return
+            load.batches.begin(into)
 
     result, checked = _load_all(load, found, into)
     load.recorder.load_units += 1

@@ -23,7 +23,7 @@ from pgsnow.sync.pipeline.load_batches import LoadBatchWriter, PageStream
 from pgsnow.sync.pipeline.spool import Spool
 from pgsnow.sync.table.context import RunContext
 from pgsnow.sync.table.load_schedule import is_much
-from pgsnow.sync.table.steps import from_the_beginning, reader_of
+from pgsnow.sync.table.steps import from_the_beginning, reader_of, remove_duplicates
 
 if TYPE_CHECKING:
     from pgsnow.postgres.read.reader import Reader
@@ -44,6 +44,8 @@ def stage_or_load(run: RunContext) -> RunContext | None:
         return without_staged(run)
     if isinstance(staged, TargetRecreated):
         return begin_again(run, waiting)
+    if isinstance(staged, RowsUpdated):
+        return read_again(run, "the source shows updates")
     if loads_now(run) or is_much(run.plan.config, run.claim.staged):
         return load_waiting(run)
     return None
@@ -68,7 +70,11 @@ def may_wait(run: RunContext) -> bool:
     return as_it_was and not everything
 
 
-def stage_changes(run: RunContext) -> list[StagedBatch] | TargetRecreated | None:
+class RowsUpdated:
+    """With `insert_only`: rows that are staged to be copied were perhaps updated before they were read."""
+
+
+def stage_changes(run: RunContext) -> list[StagedBatch] | TargetRecreated | RowsUpdated | None:
     """The newly staged batches; None: everything must be read, and nothing was staged."""
     new: list[StagedBatch] = []
     reader, waiting = reader_of(run, stages=not loads_now(run)), run.claim.staged
@@ -104,6 +110,8 @@ def stage_changes(run: RunContext) -> list[StagedBatch] | TargetRecreated | None
         if run.recorder.rows_rejected:
             run.rejected.judge_older_versions(run.destination.held_keys, only_unknown=True)
         staged, checkpoint = new[recorded:], reader.checkpoint()
+        if found is not None and found.updated and not new and doubts_waiting(run):
+            return RowsUpdated()
         if found is not None:
             staged, checkpoint = found.staged(staged), found.read_until(checkpoint)
         record_staged(run, staged, checkpoint, run.destination.definition(run.drift))
@@ -118,6 +126,14 @@ def look_for_new_rows(run: RunContext, reader: Reader) -> NewRows | None:
     from pgsnow.sync.table.insert_only.updates import look_for_updates  # only for such tables
 
     return look_for_updates(run, reader)
+
+
+def doubts_waiting(run: RunContext) -> bool:
+    """After a read that shows updates, and no row: the server may have counted them late, when their rows had been
+    read. True: rows wait to be copied; else those that were copied are in the target twice, and one is removed."""
+    if not run.claim.staged:
+        remove_duplicates(run)
+    return bool(run.claim.staged)
 
 
 def note_staged(run: RunContext, new: Sequence[StagedBatch]) -> None:

@@ -134,6 +134,10 @@ class Inspector:
                     conn, prepared, stored, claim.checkpoint, checkpoint, horizon
                 )
                 recorder.events.extend(text for text in drift.sentences if text not in recorder.events)
+                if config.insert_only and not (found.busy or claim.staged):
+                    from pgsnow.postgres.incremental.updates import shows_updates  # for such tables
+
+                    found = replace(found, busy=shows_updates(conn, prepared.plan, claim.checkpoint))
         restarted = claim.checkpoint is not None and is_restarted(claim.checkpoint, horizon)
         claim, state, sweep = look_for_sweep(claim, prepared.plan, mark, horizon, confirmed=self.confirmed)
         compares = False

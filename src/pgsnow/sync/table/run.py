@@ -52,7 +52,8 @@ def complete(run: RunContext) -> None:
     """Steps after everything is loaded: the live view shows it, before rows are removed that a file still has. Rows
     that were deleted in the source are found, if that is due, and removed from the target. Then the ranges of a
     continuous comparison (`verify_every`) that are due are compared."""
-    if run.plan.config.live_view or run.table.has_live_view:
+    places = run.claim.places
+    if run.plan.config.live_view or (places and places[0].get("live_view")):  # or it had one before
         run.destination.follow_live_view(sweeps=run.table.sweep is not None or bool(run.counted))
     if run.table.sweep is not None or run.counted:
         from pgsnow.sync.table.deletes.sweep import sweep  # rare

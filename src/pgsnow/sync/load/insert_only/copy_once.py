@@ -27,13 +27,18 @@ from pgsnow.sync.load.open_batches import SESSION
 PARTLY = "the files of staged rows are gone, and other rows that were staged with them are loaded"
 
 
-def copy_once(load: LoadContext, batches: Origins) -> None:
-    """Copy those of these batches that are not in the target yet. Idempotent. Raises StagedRowsLost, TargetQueryFailed,
-    and then nothing was copied; LeaseLost, LedgerOutdated."""
+def copy_once(load: LoadContext, batches: Origins) -> bool:
+    """Copy those of these batches that are not in the target yet. Idempotent. False: nothing was copied, because the
+    record is gone and an earlier attempt may have copied them; they must be merged. Raises StagedRowsLost,
+    TargetQueryFailed, and then nothing was copied; LeaseLost, LedgerOutdated."""
     known: set[str] = set()
     sessions = {
         int(name.removeprefix(SESSION)) for name in load.table.claim.open_batches if name.startswith(SESSION)
     }
+    left = load.plan.config.load_every <= 0 and any(
+        batch.fence != load.table.claim.fence for batch, _ in batches
+    )
+    tried_before = left or bool(sessions)
 
     def attempt() -> LoadResult:
         return load.session.alone(lambda session: _copy(load, session, batches, known, sessions))
@@ -42,6 +47,8 @@ def copy_once(load: LoadContext, batches: Origins) -> None:
         try:
             result = attempt()
         except TargetMissing:  # the record may be: the first load creates it
+            if tried_before or len(sessions) > 1:  # someone may have dropped one that named these batches
+                return False
             create = sql.create_record(load.plan.target)
             load.session.do(lambda session: session.execute(create))
             result = attempt()
@@ -55,6 +62,7 @@ def copy_once(load: LoadContext, batches: Origins) -> None:
     load.table.add_rows(None if load.session.failed else result.inserted)
     load.recorder.load_units += 1
     load.recorder.applied(result)
+    return True
 
 
 def _copy(

@@ -19,10 +19,11 @@ from pgsnow.sync.table.context import RunContext
 @dataclass(frozen=True, slots=True)
 class NewRows:
     """updates: number of updates that the server has counted on the table; None: it was not asked. once: the rows of
-    the read are new."""
+    the read are new. updated: rows were updated since the last read, or perhaps before it."""
 
     updates: int | None = None
     once: bool = False
+    updated: bool = False
 
     def staged(self, batches: Sequence[StagedBatch]) -> list[StagedBatch]:
         return [replace(batch, once=self.once) for batch in batches]
@@ -44,7 +45,8 @@ def look_for_updates(run: RunContext, reader: Reader) -> NewRows:
             f"insert_only: the source shows {more} since the last read; rows are merged, and a row that is twice in"
             " the target is removed"
         )
-    return NewRows(updates, once=updates == known and is_new(run, reader))
+    updated = known is not None and updates != known
+    return NewRows(updates, once=updates == known and is_new(run, reader), updated=updated)
 
 
 def is_new(run: RunContext, reader: SnapshotReader) -> bool:
