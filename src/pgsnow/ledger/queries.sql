@@ -1466,10 +1466,13 @@ from (select (clock_timestamp() at time zone 'UTC')::date as day) today
 left join {schema}.sync_budget b using (day);
 
 -- name: save_budget
--- Keeps the plan of the day, and forgets days that are long past. What was spent before the day is kept as it is; habits
--- that are NULL are kept, too.
+-- Keeps the plan of the day, and forgets days that are long past, or that a clock that was set back has not reached yet:
+-- what was spent before them is not known. What was spent before the day is kept as it is; habits that are NULL are kept,
+-- too.
 with old as (
-    delete from {schema}.sync_budget where day < (clock_timestamp() at time zone 'UTC')::date - %(days)s::integer
+    delete from {schema}.sync_budget
+    where day not between (clock_timestamp() at time zone 'UTC')::date - %(days)s::integer
+        and (clock_timestamp() at time zone 'UTC')::date
 )
 insert into {schema}.sync_budget as b (
     day, planned_at, credits_per_day, credits_before, spent, forecast, least, held_until, conflict, conflict_since,

@@ -114,7 +114,7 @@ def _paces(
         if longest < 0 or (hold is None and cadence <= demand.every):
             continue
         since = account.now if demand.waiting_since is None else demand.waiting_since
-        slot = max((since // cadence + 1) * cadence, hold[0] if hold else 0.0)
+        slot = hold[0] if hold else (since // cadence + 1) * cadence
         found[demand.table] = Pace(
             cadence,
             demand.every,

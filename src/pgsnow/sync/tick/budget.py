@@ -152,7 +152,7 @@ def _slowed(found: Inspection, pace: Pace, interval: float) -> Inspection:
     """The inspection of a table whose changes are staged in this tick. Comparisons with the target, which need a
     warehouse, are made as often as its loads."""
     now = found.claim.granted_at
-    wait = max(pace.load_every, pace.next_load - now)
+    wait = max(1.0 if pace.held else pace.load_every, pace.next_load - now)
     compares = not pace.held and now % pace.load_every < interval
     limits: dict[str, object] = {
         "load_every": float(round(wait)),
