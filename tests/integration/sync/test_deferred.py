@@ -160,6 +160,20 @@ def test_rows_that_are_gone_from_the_target_are_noticed_by_the_load(staging: Wor
     staging.assert_equal()
 
 
+def test_another_way_of_loading_leaves_no_staging_table(world: World, s3_env: dict[str, str]) -> None:
+    """What waits in the bucket is loaded through a staging table, and then, in the same run, what is new straight from
+    a stage."""
+    world.through(s3_env)
+    begun(world, "s3")
+    change(world, "waiting")
+    tick(world)
+    world.tables[0] |= {"load": "stage", "load_every": 0}
+    change(world, "new", "id <= 20")
+    assert tick(world).load_units == 2
+    world.assert_equal()
+    assert world.leftovers() == []
+
+
 def test_a_target_that_was_altered_by_hand_gets_what_waited(staging: World) -> None:
     """Its stage dropped, a column dropped, and the table itself."""
     staging.snowflake("drop stage analytics.pgsnow_stage")

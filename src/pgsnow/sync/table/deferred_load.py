@@ -164,7 +164,12 @@ def without_staged(run: RunContext) -> RunContext:
         return run
     if reads_everything(run):
         return read_again(run, "everything is")
-    return load_waiting(run) or run
+    waiting = run.claim.staged
+    if again := load_waiting(run):
+        return again
+    # The rows that are read next use the name of the load's staging table.
+    run.destination.batches.cleanup(but=[batch.batch for batch in waiting])
+    return run
 
 
 def reads_everything(run: RunContext) -> bool:
