@@ -732,14 +732,17 @@ with runs as (
     on conflict (warehouse) do update
     set (awake_from, awake_until, resumes, awake_seconds, credits, added_seconds) = (
         select case when apart then excluded.awake_from else least(w.awake_from, excluded.awake_from) end,
-            greatest(w.awake_until, excluded.awake_until), w.resumes + apart::int, w.awake_seconds + added,
-            w.credits + added * %(credits_per_second)s::float8, added
+            case when apart then excluded.awake_until else greatest(w.awake_until, excluded.awake_until) end,
+            w.resumes + apart::int, w.awake_seconds + added, w.credits + added * %(credits_per_second)s::float8, added
         from (
-            select excluded.awake_from > w.awake_until as apart, least(excluded.added_seconds, case
-                when excluded.awake_from > w.awake_until then excluded.added_seconds
+            select apart, least(excluded.added_seconds, case when apart then excluded.added_seconds
                 else extract(epoch from greatest(w.awake_from - excluded.awake_from, interval '0'))
                     + extract(epoch from greatest(excluded.awake_until - w.awake_until, interval '0'))
             end) as added
+            -- a moment that no run can know yet is of a clock that was set back
+            from (select excluded.awake_from > w.awake_until
+                or w.awake_until > greatest(clock_timestamp(), excluded.awake_until)
+                    + make_interval(secs => %(longest_idle)s::float8) as apart) as gap
         ) as longer
     )
     returning added_seconds * %(credits_per_second)s::float8 as credits
