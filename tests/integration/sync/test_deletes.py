@@ -259,6 +259,18 @@ def test_rows_that_wait_are_loaded_before_a_search(users: MemoryWorld) -> None:
     users.assert_equal()
 
 
+@pytest.mark.parametrize("limit", [{"load_when_rows": 5}, {"load_when_mb": 0.0001}])
+def test_a_table_that_is_loaded_early_in_each_tick_is_searched_too(
+    users: MemoryWorld, limit: dict[str, float]
+) -> None:
+    """Each tick reads so many rows that they are loaded at once, so none ever wait for the end of an interval."""
+    users.tables[0] |= {"load_every": "1ms", **limit}
+    users.sql("delete from users where id = 10")
+    users.sql("update users set name = 'early', updated_at = now() where id <= 5")
+    assert tick(users).rows_deleted == 1
+    users.assert_equal()
+
+
 def test_a_backfill_in_chunks_and_then_a_search(users: MemoryWorld) -> None:
     """A row that is deleted after its chunk was read is found once the backfill has ended."""
     users.tables[0] |= {"max_mb_per_chunk": 0.04, "target": "analytics.other"}

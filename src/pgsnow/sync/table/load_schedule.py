@@ -35,3 +35,17 @@ def is_much(config: TableOptions, batches: Sequence[StagedBatch]) -> bool:
     most = min(config.load_when_rows or config.max_rows_per_load, config.max_rows_per_load)
     too_large = config.load_when_mb is not None and size >= config.load_when_mb * MEGABYTE
     return rows >= most or too_large
+
+
+def may_be_much(config: TableOptions, batches: Sequence[StagedBatch], rows: int) -> bool:
+    """True if these batches and so many rows that were just read may be much together. The size of the rows is not
+    known yet: it is estimated by that of the batches; without any, it may be much."""
+    if config.load_when_rows == NEVER:
+        return False
+    before = sum(batch.rows for batch in batches)
+    if before + rows >= min(config.load_when_rows or config.max_rows_per_load, config.max_rows_per_load):
+        return True
+    if config.load_when_mb is None or not before:
+        return config.load_when_mb is not None
+    size = sum(batch.size for batch in batches)
+    return size * (before + rows) >= config.load_when_mb * MEGABYTE * before

@@ -25,6 +25,7 @@ from pgsnow.sync.compare.ranges import first_ranges
 from pgsnow.sync.compare.sides import SourceSide
 from pgsnow.sync.pipeline.row_keys import Items, Key, items_of, target_values
 from pgsnow.sync.table.context import RunContext
+from pgsnow.sync.table.load_schedule import may_be_much
 
 LOSSLESS = frozenset({ReadMode.WATERMARK, ReadMode.XMIN})
 """Ways to read after which the target has every row of the read's snapshot."""
@@ -37,14 +38,15 @@ AT_ONCE = 200
 def count_at_end(run: RunContext, reader: Reader, *, stages: bool = False) -> None:
     """Let the reader count the source's keys in its own snapshot, after its last row. An error of that is raised by the
     sweep, so that the rows are loaded first. stages: rows that are read now are only staged: nothing is counted if
-    there are any."""
+    there are any, unless so many wait with them that all are loaded at once."""
     run.counted.clear()
     if not isinstance(reader, SnapshotReader) or not is_comparable(run.plan) or not is_lossless(run):
         return
 
     def count(snap: Snapshot) -> None:
         is_exact = run.table.created and run.backfill is None  # the target has this read's rows alone
-        if is_exact or (stages and run.recorder.rows_read):
+        rows = run.recorder.rows_read
+        if is_exact or (stages and rows and not may_be_much(run.plan.config, run.claim.staged, rows)):
             return
         began = time.monotonic()
         try:
