@@ -17,7 +17,7 @@ SOURCES := src backend tests conftest.py $(wildcard .ci/*.py benchmarks)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test suite check format docs stress bench lock clean
+.PHONY: help demo test suite check format docs stress live connectors bench lock clean
 
 help:
 	@echo "make demo    a real Postgres under live writes, synced into the Snowflake emulator, compared at the end"
@@ -26,6 +26,8 @@ help:
 	@echo "make format  format and sort imports"
 	@echo "make docs    the documentation as a site, in site/"
 	@echo "make stress  the long randomised runs against concurrent writers"
+	@echo "make live    what the emulator stands in for, asked of the Snowflake account in SNOWFLAKE_* (docs/live-suite.md)"
+	@echo "make connectors  the cases of make live, asked of the emulator with the oldest and newest connectors"
 	@echo "make bench   pgsnow and other tools measured, docs/benchmarks.md filled (PARTS=jobs for some)"
 	@echo "make lock    resolve the dependencies again into requirements.lock"
 	@echo "make clean   remove what these commands made"
@@ -56,6 +58,12 @@ docs: $(READY)
 stress: $(READY)
 	$(BIN)/python -m pytest -n 0 -s -m stress --timeout 0 $(PYTEST_ARGS)
 	$(BIN)/python -m pytest -n $(N) --hypothesis-profile thorough -k properties tests/unit
+
+live: $(READY)
+	@$(BIN)/python -m tests.live
+
+connectors: $(READY)
+	$(BIN)/python -m tests.live.connectors
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks $(PARTS)

@@ -215,7 +215,11 @@ def _claim(row: Row, tick: Row, schema: str) -> Claim:
             length = min(len(shown), len("2026-01-31 12:00:00"))  # one that was made by hand may be a date
             after = at + timedelta(seconds=0.5)  # or without a fraction
             is_ours = shown[:length] in (at.isoformat(" ")[:length], after.isoformat(" ")[:length])
-        except (ValueError, TypeError):  # NULL on one side, or a year that Python does not have
+        except (
+            ValueError,
+            TypeError,
+            OverflowError,
+        ):  # NULL on one side, or a year that Python does not have
             is_ours = written is not None and shown is not None and shown[:4] == written[:4]
         reset_to = None if is_ours else shown or ""
     try:

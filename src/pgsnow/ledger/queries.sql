@@ -732,14 +732,17 @@ with runs as (
     on conflict (warehouse) do update
     set (awake_from, awake_until, resumes, awake_seconds, credits, added_seconds) = (
         select case when apart then excluded.awake_from else least(w.awake_from, excluded.awake_from) end,
-            greatest(w.awake_until, excluded.awake_until), w.resumes + apart::int, w.awake_seconds + added,
-            w.credits + added * %(credits_per_second)s::float8, added
+            case when apart then excluded.awake_until else greatest(w.awake_until, excluded.awake_until) end,
+            w.resumes + apart::int, w.awake_seconds + added, w.credits + added * %(credits_per_second)s::float8, added
         from (
-            select excluded.awake_from > w.awake_until as apart, least(excluded.added_seconds, case
-                when excluded.awake_from > w.awake_until then excluded.added_seconds
+            select apart, least(excluded.added_seconds, case when apart then excluded.added_seconds
                 else extract(epoch from greatest(w.awake_from - excluded.awake_from, interval '0'))
                     + extract(epoch from greatest(excluded.awake_until - w.awake_until, interval '0'))
             end) as added
+            -- a moment that no run can know yet is of a clock that was set back
+            from (select excluded.awake_from > w.awake_until
+                or w.awake_until > greatest(clock_timestamp(), excluded.awake_until)
+                    + make_interval(secs => %(longest_idle)s::float8) as apart) as gap
         ) as longer
     )
     returning added_seconds * %(credits_per_second)s::float8 as credits
@@ -1466,10 +1469,13 @@ from (select (clock_timestamp() at time zone 'UTC')::date as day) today
 left join {schema}.sync_budget b using (day);
 
 -- name: save_budget
--- Keeps the plan of the day, and forgets days that are long past. What was spent before the day is kept as it is; habits
--- that are NULL are kept, too.
+-- Keeps the plan of the day, and forgets days that are long past, or that a clock that was set back has not reached yet:
+-- what was spent before them is not known. What was spent before the day is kept as it is; habits that are NULL are kept,
+-- too.
 with old as (
-    delete from {schema}.sync_budget where day < (clock_timestamp() at time zone 'UTC')::date - %(days)s::integer
+    delete from {schema}.sync_budget
+    where day not between (clock_timestamp() at time zone 'UTC')::date - %(days)s::integer
+        and (clock_timestamp() at time zone 'UTC')::date
 )
 insert into {schema}.sync_budget as b (
     day, planned_at, credits_per_day, credits_before, spent, forecast, least, held_until, conflict, conflict_since,

@@ -14,7 +14,7 @@ from psycopg.types.json import Jsonb
 from pgsnow.ledger.claim import Claim
 from pgsnow.ledger.queries import Queries, cut, storable
 from pgsnow.ledger.rows import WatermarkRow
-from pgsnow.model.config.cost import CREDITS_PER_HOUR, CostConfig
+from pgsnow.model.config.cost import CLOCK_SLACK, CREDITS_PER_HOUR, CostConfig
 from pgsnow.model.report import SUCCESS, TableReport
 
 NO_FACTS = CostConfig()
@@ -104,6 +104,7 @@ def _records(runs: Sequence[tuple[Claim, TableReport]], cost: CostConfig, wareho
         "runs": Jsonb([storable(_log_row(claim, report, cost)) for claim, report in runs]),
         "success": [status.value for status in SUCCESS],
         "warehouse": warehouse,
+        "longest_idle": cost.auto_suspend_seconds + cost.suspend_lag_seconds + CLOCK_SLACK,
         "credits_per_second": (cost.credits_per_hour or CREDITS_PER_HOUR[cost.warehouse_size]) / 3600,
     }
 

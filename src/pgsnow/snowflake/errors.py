@@ -172,13 +172,16 @@ def translating() -> Iterator[None]:
     """Raises the connector's errors as errors of model/errors.py. A statement that was interrupted, with an unknown
     outcome, raises TargetUnavailable: every statement of pgsnow may be executed again."""
     from snowflake.connector import errors as driver
-    from snowflake.connector.vendored import urllib3
 
+    try:
+        from snowflake.connector.vendored.urllib3.exceptions import HTTPError
+    except ImportError:  # connector 5 raises its own errors alone
+        HTTPError = OSError
     try:
         yield
     except driver.Error as error:
         raise translated(error) from error
-    except (OSError, urllib3.exceptions.HTTPError) as error:
+    except (OSError, HTTPError) as error:
         raise errors.TargetUnavailable(f"Snowflake: {type(error).__name__}: {_first_line(error)}") from error
 
 

@@ -61,6 +61,8 @@ LOCK_SECONDS = 120
 """The server ends a statement that has waited longer for another transaction's lock."""
 CANCEL_SECONDS = STATEMENT_SECONDS + 60
 """After this time, the client cancels it."""
+OLDER = "cmd_query"
+"""A method that connections of connector 4 have. Connector 5 repeats requests and renews tokens by itself."""
 Bind = tuple[str, Any]
 """(Snowflake's name of the bind's type, value), such as ("TEXT", "1.50") or ("BINARY", None)."""
 
@@ -112,7 +114,8 @@ class Session:
 
     def renew_sockets(self) -> None:
         """Let the next statement open a new network connection. No statement may be running."""
-        self._connection.rest.session_manager.close()
+        if hasattr(self._connection, OLDER):
+            self._connection.rest.session_manager.close()
 
     def execute(self, sql: str | Confidential, params: Sequence[Bind] | None = None) -> Result:
         """Execute one statement and fetch its whole result."""
@@ -140,13 +143,11 @@ class Session:
 
     def insert_rows(self, sql: str, rows: Sequence[Sequence[Bind]]) -> Result:
         """Execute one INSERT … VALUES (?, …) for all rows at once, as an array bind. All binds of a column must
-        have one type. rowcount is the number of inserted rows."""
-        return self._send(
-            sql,
-            lambda cursor: cursor.executemany(
-                sql, rows, timeout=CANCEL_SECONDS, _statement_params={"QUERY_TAG": self.query_tag}
-            ),
-        )
+        have one type. rowcount is the number of inserted rows. Connector 5 takes no query tag here."""
+        options: dict[str, Any] = {}
+        if hasattr(self._connection, OLDER):
+            options = {"timeout": CANCEL_SECONDS, "_statement_params": {"QUERY_TAG": self.query_tag}}
+        return self._send(sql, lambda cursor: cursor.executemany(sql, rows, **options))
 
     def _send(self, sql: str, send: Callable[[Any], object]) -> Result:
         """The whole result of what `send` does with a cursor. The statement is noted in `sent`, also if it fails."""
@@ -191,7 +192,7 @@ class Session:
 
 @cache
 def connection_class() -> type[Any]:
-    """SnowflakeConnection, with these limits. Imports the connector.
+    """SnowflakeConnection, with these limits; that of connector 5 as it is. Imports the connector.
 
     If a statement that changes rows gets no answer, its request is sent once more, with the request's own id: the
     server then answers with the outcome of the statement, and waits if it still runs. A statement that has never
@@ -199,6 +200,10 @@ def connection_class() -> type[Any]:
     """
     from snowflake.connector import SnowflakeConnection as Stock
     from snowflake.connector import errors as driver
+
+    stock: type[Any] = Stock
+    if not hasattr(stock, OLDER):
+        return stock
 
     def socket_timeout(self: Any) -> int:
         logged_in = self.rest is not None and self.rest.token is not None
@@ -242,7 +247,8 @@ def connect(settings: ConnectSettings, *, query_tag: str = "pgsnow") -> Session:
     with translating():
         try:
             connection = connection_class()(**arguments)
-            _renew_once(connection.rest)
+            if hasattr(connection, OLDER):
+                _renew_once(connection.rest)
             return Session(connection, query_tag[:LONGEST_TAG])
         # A missing or invalid key file. The cause is left out: it contains the secret.
         except (FileNotFoundError, PermissionError) as error:

@@ -59,6 +59,15 @@ def test_a_run_is_charged_for_the_time_by_which_it_lengthens_the_warehouse(crew:
     assert found[1]["credits"] == pytest.approx(283 * PER_SECOND)
 
 
+def test_runs_are_charged_after_a_clock_was_set_back(crew: PostgresCrew) -> None:
+    """A run of a clock that was days ahead does not make the runs of these days free."""
+    ahead = (datetime.now(UTC) - START).total_seconds() + 3 * 86_400
+    assert log(crew, "ahead", (ahead, 10)) == pytest.approx(70 * PER_SECOND)
+    assert log(crew, "back", (0, 10)) == pytest.approx(70 * PER_SECOND)
+    assert log(crew, "beside it", (2, 5)) == 0
+    assert log(crew, "later", (500, 1)) == pytest.approx(61 * PER_SECOND)
+
+
 def test_runs_that_are_recorded_together_share_their_time_too(crew: PostgresCrew) -> None:
     """Two runs side by side in one record: their common seconds are billed once, and charged to the longer one."""
     worker, done = crew.worker(), []

@@ -85,6 +85,7 @@ def test_changes_wait_in_files_once_the_credits_of_the_day_are_spent(shop: Memor
     assert plan.held_until is not None
     assert plan.held_until.hour == 0
     assert plan.spent == pytest.approx(5.99)
+    assert {pace.next_load for pace in plan.paces.values()} == {plan.held_until.timestamp()}
 
     spend(shop, 0.0)
     shop.sql("update sync_budget set credits_before = 0")
@@ -255,3 +256,16 @@ def test_a_run_of_one_table_loads_what_the_tick_over_all_tables_has_decided(shop
         assert set(found.busy) == {"public.users", "public.others"}
         engine.tick(["public.users"])
     assert len(shop.target().rows) == 11
+
+
+def test_a_day_that_a_wrong_clock_has_begun_is_forgotten(shop: MemoryWorld) -> None:
+    """Else the status would show that day, and when it comes, what was spent since would count as its own."""
+    tick(shop)
+    shop.sql(
+        "insert into sync_budget select (jsonb_populate_record(b, '{\"credits_before\": 0}'::jsonb"
+        " || jsonb_build_object('day', day + 1))).* from sync_budget b"
+    )
+    tick(shop)
+    assert shop.sql("select day = (now() at time zone 'UTC')::date from sync_budget") == [(True,)]
+    with shop.engine() as engine:
+        assert budget_of(shop.config, engine.ledger, datetime.now(UTC)) is not None

@@ -160,6 +160,32 @@ def test_rows_that_are_gone_from_the_target_are_noticed_by_the_load(staging: Wor
     staging.assert_equal()
 
 
+def test_another_target_leaves_no_files_behind(staging: World) -> None:
+    """What waits for the former target is in the stage of its schema: it is listed there, to be removed later."""
+    change(staging, "waiting")
+    tick(staging)
+    staging.tables[0] |= {"target": "elsewhere.users"}
+    load(staging)
+    staging.assert_equal()
+    left = [name.split("/")[2] for name, *_ in staging.snowflake("list @analytics.pgsnow_stage")]
+    waiting = staging.sql("select batch from sync_loaded_files where location like '%ANALYTICS%'")
+    assert {f"public.users/{number}" for number in left} == {batch for (batch,) in waiting}
+
+
+def test_another_way_of_loading_leaves_no_staging_table(world: World, s3_env: dict[str, str]) -> None:
+    """What waits in the bucket is loaded through a staging table, and then, in the same run, what is new straight from
+    a stage."""
+    world.through(s3_env)
+    begun(world, "s3")
+    change(world, "waiting")
+    tick(world)
+    world.tables[0] |= {"load": "stage", "load_every": 0}
+    change(world, "new", "id <= 20")
+    assert tick(world).load_units == 2
+    world.assert_equal()
+    assert world.leftovers() == []
+
+
 def test_a_target_that_was_altered_by_hand_gets_what_waited(staging: World) -> None:
     """Its stage dropped, a column dropped, and the table itself."""
     staging.snowflake("drop stage analytics.pgsnow_stage")

@@ -7,6 +7,8 @@ import random
 import pytest
 
 from pgsnow.model.report import Status
+from pgsnow.sync.engine import Engine
+from pgsnow.sync.runtime.events import Event
 from tests.integration.sync.test_backfill import ROWS, SMALL, SOME, Writers, chunks, tick
 from tests.world import MemoryWorld, World
 
@@ -61,3 +63,23 @@ def test_a_target_that_was_dropped_while_others_load_is_filled_from_the_beginnin
         assert engine.tick().tables[0].status is Status.OK
     large.assert_equal()
     assert large.leftovers() == []
+
+
+def test_a_chunk_that_is_merged_while_another_worker_adds_rows_is_loaded_once(large: World) -> None:
+    """The target's number of rows belongs to all chunks together: none of them finds it altered."""
+    large.tables[0] |= {"transform": {"cast": {"id": "bigint"}}}  # a changed key is merged, not copied
+    others: list[Engine] = []
+
+    def another_worker(event: Event) -> None:
+        if event.phase == "put" and others:
+            assert others.pop().take_chunk() is not None
+
+    with large.new_engine() as other, large.new_engine(another_worker) as engine:
+        engine.tick(leave_chunks=True)
+        others.append(other)
+        while engine.take_chunk() is not None:
+            pass
+    assert others == []
+    assert {attempts for _, attempts in chunks(large)} == {1}
+    assert tick(large).ok
+    large.assert_equal()

@@ -45,6 +45,16 @@ def test_an_empty_table_has_an_empty_target_and_is_idle_from_then_on(world: Memo
         assert world.warehouse.connections == before
 
 
+def test_a_watermark_of_the_last_instant_stops_nothing(world: MemoryWorld) -> None:
+    """Half a second later there is no date for Python. Nothing is read again because of that."""
+    world.sql("insert into users values (1, 'a', 1, '{}', '9999-12-31 23:59:59.999999+00')")
+    with world.engine() as engine:
+        engine.tick()
+        world.sql("update users set name = 'b'")
+        report = engine.tick().tables[0]
+    assert (report.status, report.full_read, report.rows_updated) == (Status.OK, None, 1)
+
+
 def test_one_failing_table_leaves_the_others_running(world: MemoryWorld) -> None:
     world.sql(SOME.format(1, 10))
     world.sql(

@@ -9,7 +9,7 @@ import pytest
 from pgsnow.model.report import Status, TableReport
 from pgsnow.snowflake.session import connect
 from pgsnow.sync.runtime.events import Event
-from pgsnow.testing.faults import AtPhase
+from pgsnow.testing.faults import AtPhase, RaiseAt
 from tests.world import MemoryWorld, World
 
 Row = tuple[Any, ...]
@@ -162,6 +162,21 @@ def test_a_crash_between_put_and_overwrite_leaves_the_old_content_and_heals(log:
     assert tick(log).status is Status.OK
     log.assert_equal()
     assert log.leftovers() == []
+
+
+def test_a_content_that_came_back_after_a_crash_is_loaded_again(log_in_memory: World) -> None:
+    """The run dies after it has replaced the content, and the source gets its former content back, which is the one of
+    the checkpoint. The next run dies, too, before it reads anything."""
+    tick(log_in_memory)
+    log_in_memory.sql("update log set note = 'new' where n = 2")
+    for phase in ("replaced", "swept"):
+        with log_in_memory.new_engine(RaiseAt(phase, RuntimeError("dies"))) as engine:
+            assert engine.tick().tables[0].status is Status.ERROR
+        log_in_memory.sql("update log set note = null where n = 2")
+    assert "interrupted" in (tick(log_in_memory, requested=True).full_read or "")
+    log_in_memory.assert_equal()
+    assert tick(log_in_memory).status is Status.IDLE
+    assert log_in_memory.leftovers() == []
 
 
 def test_readers_in_another_session_never_see_it_empty(log: World) -> None:

@@ -72,7 +72,15 @@ def test_a_period_with_a_day_of_runs_is_no_week() -> None:
 
 @pytest.mark.parametrize(
     ("credits", "shown"),
-    [(0, "0"), (0.00123, "0.0012"), (0.5, "0.5"), (3.62, "3.6"), (99.4, "99.4"), (1234.5, "1234")],
+    [
+        (0, "0"),
+        (0.00005, "<0.0001"),
+        (0.00123, "0.0012"),
+        (0.5, "0.5"),
+        (3.62, "3.6"),
+        (99.4, "99.4"),
+        (1234.5, "1234"),
+    ],
 )
 def test_credits_have_as_many_digits_as_matter(credits: float, shown: str) -> None:
     """Small ones do not become 0.0."""

@@ -87,6 +87,20 @@ def test_without_credits_only_what_must_be_loaded_is() -> None:
     assert plan.conflict is not None
 
 
+def test_a_load_that_costs_more_than_is_left_waits_also_if_its_table_is_not_slowed() -> None:
+    """Its rows came unexpectedly; the plan says why it is not loaded, and other tables are."""
+    quiet, before = Arrivals.steady(0.001), MIDNIGHT + 23.5 * 3600
+    tables = [
+        Demand("huge", every=600.0, arrivals=quiet, waiting_since=before, waiting_rows=1e9),
+        Demand("small", every=600.0, arrivals=quiet, waiting_since=before, waiting_rows=1e3),
+    ]
+    plan = plan_day(account(6.0, hour=23.8, spent=5.5), tables)
+    assert plan.loads == {"small"}
+    assert plan.paces.keys() == {"huge"}
+    assert plan.paces["huge"].held
+    assert "does not suffice for its load of 1000000000 rows" in plan.paces["huge"].text
+
+
 def test_a_table_that_has_waited_joins_a_load_that_is_made_anyway() -> None:
     """It shares the minute of the warehouse. One that may or may not have changes does not make others join."""
     begun = MIDNIGHT + 10 * 3600

@@ -17,9 +17,11 @@ def credits_text(credits: float, cost: CostConfig | None = None) -> str:
 
 
 def number_text(credits: float) -> str:
-    """A number of credits, short: `12`, `3.6`, `0.12`, `0.0012`."""
+    """A number of credits, short: `12`, `3.6`, `0.12`, `0.0012`, `<0.0001`."""
     if credits <= 0:
         return "0"
+    if credits < 0.0001:
+        return "<0.0001"
     return f"{credits:.0f}" if credits >= 99.5 else f"{credits:.1f}" if credits >= 1 else f"{credits:.2g}"
 
 

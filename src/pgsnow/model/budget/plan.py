@@ -10,6 +10,7 @@ from pgsnow.model.budget.demand import Account, BudgetPlan, Demand, Pace
 from pgsnow.model.budget.outlook import STEPS, Outlook, groups_of
 from pgsnow.model.cost.forecast import DAY
 from pgsnow.model.duration import format_duration
+from pgsnow.model.sentences import counted
 
 NOTHING_SAVED = 1.005
 """A table is slowed less if that costs at most this much more: being slowed would save nothing."""
@@ -43,6 +44,7 @@ def plan_day(account: Account, demands: Sequence[Demand], at_once: Collection[st
     forced = [demand for demand in demands if demand.must_load(account.now, account.interval)]
     begun = [demand for demand in demands if demand.table in at_once and demand.table not in paces]
     loads = _loads(account, demands, paces, [*forced, *begun], account.left - reserve)
+    paces |= _refused(account, demands, paces, loads)
     least = account.spent + outlook.credits(dict.fromkeys(steps, STEPS))
     return BudgetPlan(
         paces,
@@ -112,7 +114,7 @@ def _paces(
         if longest < 0 or (hold is None and cadence <= demand.every):
             continue
         since = account.now if demand.waiting_since is None else demand.waiting_since
-        slot = max((since // cadence + 1) * cadence, hold[0] if hold else 0.0)
+        slot = hold[0] if hold else (since // cadence + 1) * cadence
         found[demand.table] = Pace(
             cadence,
             demand.every,
@@ -122,6 +124,30 @@ def _paces(
             held=hold is not None,
         )
     return found
+
+
+def _refused(
+    account: Account, demands: Sequence[Demand], paces: Mapping[str, Pace], loads: Collection[str]
+) -> dict[str, Pace]:
+    """Tables that are not slowed, but of which so much waits that its load would cost more than what is left."""
+    return {
+        demand.table: Pace(
+            demand.every,
+            demand.every,
+            f"{account.spent:.2f} of today's credits ({account.limit:g}) are spent, and the rest does not suffice for"
+            f" its load of {counted(round(demand.waiting_rows), 'row')}",
+            account.midnight,
+            account.midnight,
+            held=True,
+        )
+        for demand in demands
+        if demand.staged and demand.table not in paces and demand.table not in loads
+        if demand.waiting_since is not None and _is_due(account, demand.waiting_since, demand.every)
+    }
+
+
+def _is_due(account: Account, since: float, cadence: float) -> bool:
+    return since > account.now or account.now // cadence > since // cadence
 
 
 def _short(account: Account, demand: Demand) -> str:
@@ -178,7 +204,7 @@ def _loads(
         if since is None or demand.table in must:
             continue
         cadence = demand.every if pace is None else pace.load_every
-        is_due = since > account.now or account.now // cadence > since // cadence
+        is_due = _is_due(account, since, cadence)
         if is_due and not (pace and pace.held):
             if wake.with_(demand) <= left:
                 wake.add(demand)

@@ -28,6 +28,9 @@ class WarehouseSize(StrEnum):
 CREDITS_PER_HOUR = {size: float(2**step) for step, size in enumerate(WarehouseSize)}
 """One credit for the smallest size, twice as many for each larger one (Snowflake docs, "Warehouse size")."""
 
+CLOCK_SLACK = 3600.0
+"""Seconds beyond its idle time by which a warehouse may seem to be awake; if it is more, a clock was set back."""
+
 
 def _size(value: object) -> WarehouseSize:
     """The size as SHOW WAREHOUSES or CREATE WAREHOUSE writes it: `X-Small`, `XSMALL`."""

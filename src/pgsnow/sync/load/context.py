@@ -87,8 +87,8 @@ class LoadContext:
     @property
     def expected(self) -> ExpectedTarget | None:
         """The target as a statement must find it; None: its number of rows is not known, or an attempt has failed and
-        may have added some, or statements do not see all rows."""
-        notes, rows = self.target.notes, self.table.rows
+        may have added some, or other runs add rows meanwhile (those of chunks), or statements do not see all rows."""
+        notes, rows = self.target.notes, None if self.table.claim.chunk is not None else self.table.rows
         is_doubtful = rows is None or self.session.failed or time.monotonic() < notes.uncounted_until
         return None if is_doubtful or rows is None else ExpectedTarget(rows, notes.fence)
 

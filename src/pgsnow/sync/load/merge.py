@@ -38,8 +38,8 @@ class MergeLoader:
             recreated = self._look_again(batch, refused)
             try:
                 result = load.session.do(lambda session: self._attempt(session, batch))
-            except TargetMissing as missing:  # a file format that the role may not create
-                if not self._refuse_files(batch, missing):
+            except TargetQueryFailed as again:  # such as a file format that the role may not create
+                if not self._refuse_files(batch, again):
                     raise
                 result = load.session.do(lambda session: self._attempt(session, batch))
         load.recorder.loaded(batch, result)

@@ -59,7 +59,7 @@ class RunSession:
     failed: bool = False
     """True once an action has failed: it may not be known what it changed."""
     lost: bool = False
-    """True once an answer was lost: the statement may have been executed."""
+    """True once an answer was lost: a statement that changes something may have been executed."""
     settling: threading.Lock = field(default_factory=threading.Lock)
 
     def do(self, action: Callable[[Session], T]) -> T:
@@ -110,7 +110,8 @@ class RunSession:
         last = session.sent[-1] if session.sent else None
         if error.code in ENDED and len(session.sent) == 1 and session.sent[0].seconds < AT_ONCE:
             return True  # nothing was executed
-        self.failed = self.lost = True
+        self.failed = True
+        self.lost |= any(sent.kind not in HARMLESS for sent in session.sent)
         if last is not None and last.failed and last.kind not in HARMLESS:
             self.unsettled.add(session.number)
         return True

@@ -11,11 +11,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pgsnow.model.checkpoint import Checkpoint
+from pgsnow.model.config.sync_config import LoadMethod
 from pgsnow.model.deferred_batch import StagedBatch, copied_at_once, in_loads
 from pgsnow.model.duration import format_duration
 from pgsnow.model.errors import StagedRowsLost, StagingRefused, TargetMissing, TargetQueryFailed
 from pgsnow.model.evolution.drift import SourceDefinition
 from pgsnow.postgres.incremental.window import UNBOUNDED
+from pgsnow.snowflake.stage.stage import INTERNAL
 from pgsnow.sync.load.choose import LoadFacts
 from pgsnow.sync.load.deferred import next_batch, next_row
 from pgsnow.sync.load.loader import Deferred, TargetRecreated
@@ -164,7 +166,12 @@ def without_staged(run: RunContext) -> RunContext:
         return run
     if reads_everything(run):
         return read_again(run, "everything is")
-    return load_waiting(run) or run
+    waiting = run.claim.staged
+    if again := load_waiting(run):
+        return again
+    # The rows that are read next use the name of the load's staging table.
+    run.destination.batches.cleanup(but=[batch.batch for batch in waiting])
+    return run
 
 
 def reads_everything(run: RunContext) -> bool:
@@ -252,9 +259,18 @@ def begin_again(run: RunContext, waiting: Sequence[StagedBatch]) -> RunContext:
 
 
 def remove(run: RunContext, batches: Sequence[StagedBatch]) -> None:
-    """Clean up batches that are no longer staged, so that no later batch finds their files."""
-    run.destination.batches.inherit([batch.batch for batch in batches])
-    run.destination.batches.cleanup()
+    """Clean up batches that are no longer staged, so that no later batch finds their files. Those that were staged for
+    a target in another schema are in the stage of that one, and are removed later, as loaded ones are."""
+    opened, here = run.destination.batches, INTERNAL.location(run.plan.target)
+    opened.inherit([batch.batch for batch in batches])
+    elsewhere = [(batch, INTERNAL.location(batch.layout.target)) for batch in batches]
+    elsewhere = [
+        (batch, place) for batch, place in elsewhere if place != here and batch.place == LoadMethod.STAGE
+    ]
+    for batch, place in elsewhere:
+        opened.leaves(batch.batch, files=True)
+        opened.loaded(batch.batch, batch.size, location=place)
+    opened.cleanup(wait=0 < len(elsewhere) == len(batches))
 
 
 def counted(batches: Sequence[StagedBatch]) -> str:

@@ -15,7 +15,7 @@ from pgsnow.sync.table.deferred_load import stage_or_load
 def sync_table(run: RunContext) -> TableOutcome:
     """Sync one table once. Raises the error that stopped it; the next run then starts from the checkpoint in the
     ledger."""
-    steps.clean_up_leftovers(run)
+    run = steps.clean_up_leftovers(run)
     if run.options.duplicates_only:
         steps.remove_duplicates(run)
         return TableOutcome()

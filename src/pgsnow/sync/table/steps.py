@@ -14,19 +14,28 @@ from pgsnow.postgres.read.reader import Reader, open_reader
 from pgsnow.sync.load.destination import PreparedTarget
 from pgsnow.sync.load.loader import Complete, Loaded, TargetRecreated
 from pgsnow.sync.load.target import RECREATED
-from pgsnow.sync.pipeline.load_batches import LoadBatchWriter, PageStream
+from pgsnow.sync.pipeline.load_batches import LoadBatchWriter, PageStream, batch_name
 from pgsnow.sync.pipeline.spool import Spool
 from pgsnow.sync.table.backfill import BackfillDone
 from pgsnow.sync.table.context import RunContext
 
+INTERRUPTED = "an earlier run was interrupted, which may have replaced the content"
 
-def clean_up_leftovers(run: RunContext) -> None:
-    """Remove files and tables that earlier runs left, except the shadow table of an unfinished backfill."""
+
+def clean_up_leftovers(run: RunContext) -> RunContext:
+    """Remove files and tables that earlier runs left, except the shadow table of an unfinished backfill. With `mode:
+    full`, such a run may have replaced the content with another one than the checkpoint says, even if the source has
+    that one again: it is replaced again."""
+    interrupted = run.plan.config.mode is TableMode.FULL and run.claim.open_batches and run.checkpoint
+    if interrupted:  # recorded until this run has ended well
+        run.destination.batches.record(batch_name(run.plan, run.claim.fence, 0))
+        run = replace(run, because=run.because or INTERRUPTED)
     if run.checkpoint is None and run.claim.open_batches:
         known = run.ledger.backfills.current(run.claim)
         if known is not None and known.replaces:
             run.destination.keep_shadow(known.fence)
     run.destination.batches.cleanup()
+    return run
 
 
 def remove_duplicates(run: RunContext) -> None:

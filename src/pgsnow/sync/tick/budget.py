@@ -11,6 +11,7 @@ from pgsnow.ledger.budget.store import BudgetFacts, Habits, Waiting
 from pgsnow.model.budget.demand import Account, BudgetPlan, Demand, Pace
 from pgsnow.model.budget.history import arrivals_of
 from pgsnow.model.budget.plan import plan_day
+from pgsnow.model.config.cost import CLOCK_SLACK
 from pgsnow.model.config.options import Priority
 from pgsnow.model.config.sync_config import SyncConfig, TableConfig
 from pgsnow.model.cost.forecast import TYPICAL
@@ -81,13 +82,15 @@ def day_plan(context: EngineContext, at_once: Collection[str], *, record: bool) 
 def account_of(config: SyncConfig, facts: BudgetFacts) -> Account:
     """The day's credits."""
     budget = config.budget
+    warehouse = Warehouse.from_config(config.cost)
+    known = facts.awake_until - facts.now <= warehouse.idle_seconds + CLOCK_SLACK
     account = Account(
         facts.now,
         config.sync_interval_seconds,
         budget.credits_per_day if budget else None,
         facts.spent,
-        Warehouse.from_config(config.cost),
-        facts.awake_until,
+        warehouse,
+        facts.awake_until if known else 0.0,  # else the clock was set back
         parallel=config.parallel_tables,
     )
     if budget is None or not budget.quiet_hours:
@@ -152,7 +155,7 @@ def _slowed(found: Inspection, pace: Pace, interval: float) -> Inspection:
     """The inspection of a table whose changes are staged in this tick. Comparisons with the target, which need a
     warehouse, are made as often as its loads."""
     now = found.claim.granted_at
-    wait = max(pace.load_every, pace.next_load - now)
+    wait = max(1.0 if pace.held else pace.load_every, pace.next_load - now)
     compares = not pace.held and now % pace.load_every < interval
     limits: dict[str, object] = {
         "load_every": float(round(wait)),

@@ -138,7 +138,8 @@ def newest(ledger: Ledger, choice: RunChoice, limit: int) -> list[RunRow]:
 
 def _recent(ledger: Ledger) -> dict[str, tuple[RecentRun, ...]]:
     """The newest runs of each table, newest first."""
-    return unless_missing(ledger.history.recent, dict[str, tuple[RecentRun, ...]]())
+    none: dict[str, tuple[RecentRun, ...]] = {}
+    return unless_missing(ledger.history.recent, none)
 
 
 def new_runs(
