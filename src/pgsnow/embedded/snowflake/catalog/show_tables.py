@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import duckdb
 from sqlglot import exp
 
 from pgsnow.embedded.snowflake.catalog.table_names import (
@@ -84,7 +85,10 @@ def _shown(cursor: Any, show: exp.Show) -> Iterator[dict[str, str]]:
         if is_hidden(f"{database}.{schema}.{table}"):
             continue
         name = ".".join(map(quoted, (database, schema, table)))
-        [(rows,)] = cursor._duck_conn.execute(f"SELECT count(*) FROM {name}").fetchall()  # noqa: S608
+        try:
+            [(rows,)] = cursor._duck_conn.execute(f"SELECT count(*) FROM {name}").fetchall()  # noqa: S608
+        except duckdb.CatalogException:  # dropped by another statement since it was found
+            continue
         known = json.loads(noted) if noted else {}
         key = known.get("cluster_by")
         yield _columns(
