@@ -9,14 +9,14 @@ from typing import Any
 import snowflake.connector
 
 from benchmarks.peers.contestant import DATABASE
-from pgsnow.embedded.snowflake import EmbeddedSnowflake
+from pgsnow.embedded.snowflake import WAREHOUSE, EmbeddedSnowflake
 
 
 @contextmanager
 def cursor(emulator: EmbeddedSnowflake, database: str = DATABASE) -> Iterator[Any]:
     connection = snowflake.connector.connect(
         user="u", password="p", account="pgsnow", host="127.0.0.1", port=emulator.port, protocol="http",
-        database=database, schema="PUBLIC",
+        database=database, schema="PUBLIC", warehouse=WAREHOUSE,
     )  # fmt: skip
     with closing(connection), closing(connection.cursor()) as asked:
         yield asked
