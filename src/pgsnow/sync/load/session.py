@@ -120,9 +120,8 @@ class RunSession:
         """Cancel what other sessions have left running, so that none of it commits after a second attempt at it."""
         with self.settling:
             for number in sorted(self.unsettled):
-                if (
-                    number != session.number
-                ):  # an earlier run's; a session that is still in use has lost no statement
+                # A session that is still in use has lost no statement, so only those of earlier runs are cancelled.
+                if number != session.number:
                     self._cancel(session, number)
                 self.unsettled.discard(number)
 

@@ -53,9 +53,8 @@ def copy_once(load: LoadContext, batches: Origins) -> bool:
             load.session.do(lambda session: session.execute(create))
             result = attempt()
     except (StagedRowsLost, TargetQueryFailed):
-        if (
-            known
-        ):  # reading cannot go back to where these batches began: the loaded ones would be copied again
+        # Reading cannot go back to where these batches began: the loaded ones would be copied again.
+        if known:
             load.target.begin_again(PARTLY, doubt=False)
         raise
     load.target.notes.fence = None
