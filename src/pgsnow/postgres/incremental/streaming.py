@@ -51,9 +51,14 @@ def still_invisible(conn: psycopg.Connection[Any], xids: frozenset[int]) -> froz
         return frozenset(x for (x,) in conn.execute(query, [[*xids]]).fetchall())
 
 
-def stream_probe(
-    plan: TablePlan, checkpoint: Checkpoint, horizon: Horizon, point: LogPoint
-) -> Probe | None:
+def running_xids(conn: psycopg.Connection[Any]) -> frozenset[int]:
+    """The ids (32 bits) of transactions that have not ended for a new snapshot. Raises SourceUnavailable."""
+    query = SQL("select (x & 4294967295)::bigint from txid_snapshot_xip(txid_current_snapshot()) x")
+    with translating("the source's log"):
+        return frozenset(x for (x,) in conn.execute(query).fetchall())
+
+
+def stream_probe(plan: TablePlan, checkpoint: Checkpoint, horizon: Horizon, point: LogPoint) -> Probe | None:
     """The probe of a table that the log is read for, without a statement; None: the checkpoint cannot be continued
     from, or the server was restarted, which an ordinary read has to follow."""
     if checkpoint.mode is not ReadMode.XMIN or checkpoint.reset_to is not None:
@@ -63,6 +68,11 @@ def stream_probe(
     if reason_in_xids(checkpoint, point.x, point.xmax):
         return None
     at = ReadPoint(
-        ReadMode.XMIN, point.x, point.xmax, shape=plan.shape, audit_every=plan.config.audit_every, lsn=point.lsn
+        ReadMode.XMIN,
+        point.x,
+        point.xmax,
+        shape=plan.shape,
+        audit_every=plan.config.audit_every,
+        lsn=point.lsn,
     )
     return Probe(at, busy=False, full_read=None)

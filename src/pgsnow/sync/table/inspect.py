@@ -12,7 +12,7 @@ from pgsnow.ledger.claim import Claim
 from pgsnow.model.checkpoint import Checkpoint, Horizon, ReadMode, is_restarted
 from pgsnow.model.comparison.sweep import DueSweep, SweepState
 from pgsnow.model.config.table_config import TableMode
-from pgsnow.model.errors import SchemaMoved
+from pgsnow.model.errors import PgsnowError
 from pgsnow.model.evolution.drift import Drift, SourceDefinition
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.table import CatalogMark
@@ -77,7 +77,6 @@ class Inspection:
             or bool(self.claim.open_batches)
         )
 
-
     def idle_checkpoint(self, horizon: Horizon) -> Checkpoint:
         """The checkpoint of a table without rows to load. Raises ValueError if there are some."""
         if self.log is not None:
@@ -114,7 +113,7 @@ class Inspector:
                 ledger.checkpoints.save_virtual_xids(source, listing)
             found = catalog_marks(conn, sources)
         if self.log is not None:
-            self.log.read()
+            self.log.read(claims, horizon)
         return horizon, {claim.table: found.get(s) for claim, s in zip(claims, sources, strict=True)}
 
     def inspect(
@@ -161,9 +160,17 @@ class Inspector:
 
                     found = replace(found, busy=shows_updates(conn, prepared.plan, claim.checkpoint))
         restarted = claim.checkpoint is not None and is_restarted(claim.checkpoint, horizon)
-        unseen = config.mode is TableMode.LOG and log is None  # the log does not show what was deleted meanwhile
+        unseen = (
+            config.mode is TableMode.LOG and log is None
+        )  # the log does not show what was deleted meanwhile
         claim, state, sweep = look_for_sweep(
-            claim, prepared.plan, mark, horizon, confirmed=self.confirmed or unseen, streamed=log is not None
+            claim,
+            prepared.plan,
+            mark,
+            horizon,
+            confirmed=self.confirmed,
+            streamed=log is not None,
+            unseen=unseen,
         )
         compares = False
         if config.verify_every and checkpoint is not None:
@@ -206,7 +213,7 @@ class Inspector:
             found = replace(found, busy=True)
         return drift, checkpoint, found, None
 
-    def inspect_again(self, claim: Claim, horizon: Horizon, moved: SchemaMoved) -> Inspection:
+    def inspect_again(self, claim: Claim, horizon: Horizon, moved: PgsnowError) -> Inspection:
         """Inspect a table that was altered during its run, or whose changes in the log cannot be loaded. Reusing the
         older horizon is safe: more rows are read. The log is not read for it in this tick any more."""
         if self.log is not None:
@@ -226,11 +233,12 @@ def look_for_sweep(
     *,
     confirmed: bool = False,
     streamed: bool = False,
+    unseen: bool = False,
 ) -> tuple[Claim, SweepState | None, DueSweep | None]:
     """The claim, with the moment since which a sweep is due if that is not stored yet; the state to record after
     a comparison in this run; and the sweep that is due now. Pure. mark: read before every snapshot of this run.
-    confirmed: a person requested a sweep, or the log cannot show what was deleted. streamed: the log shows all deletes,
-    except those of partitions that are truncated, detached or dropped by themselves."""
+    confirmed: a person requested a sweep. streamed: the log shows all deletes, except those of partitions that are
+    truncated, detached or dropped by themselves. unseen: the log does not show what was deleted until now."""
     new = claim.checkpoint is None  # its target may be created by this run
     rule, applies = plan.delete_rule, new or claim.created_target == str(plan.target)
     if mark is None or rule.why or (rule.by_default and not applies):
@@ -251,14 +259,13 @@ def look_for_sweep(
     last = swept or 0.0
     reasons = {
         "no search for them was completed yet": swept is None,
+        "the log does not show what was deleted": unseen,
         "a statement of an earlier run may have inserted them again": before.unsure_since
         > max(0.0, last - STILL_RUNNING)
         or last < before.unsure_until <= now,
         "the statistics of the source began again": before.statistics != state.statistics,
         PARTITION_GONE: not before.leaves.keys() <= leaves.keys(),
-        REWRITTEN: any(
-            oid in leaves and leaves[oid][0] != file for oid, (file, _) in before.leaves.items()
-        ),
+        REWRITTEN: any(oid in leaves and leaves[oid][0] != file for oid, (file, _) in before.leaves.items()),
         "rows were deleted in the source": any(
             count != before.leaves.get(oid, (0, 0))[1] for oid, (_, count) in leaves.items()
         ),

@@ -25,6 +25,14 @@ def sync_table(run: RunContext) -> TableOutcome:
         run = follow_history(run)
     if run.drift.changes:
         steps.follow_key_names(run)
+    if run.log is not None:
+        from pgsnow.sync.table.streaming import stream_changes  # with `mode: log`
+
+        stream_changes(run, run.log)
+        if run.table.sweep is None:
+            complete(run)
+            run.destination.batches.cleanup(wait=True)
+            return TableOutcome()
     if run.plan.config.load_every or run.plan.config.insert_only or run.claim.staged:
         at_once = stage_or_load(run)
         if at_once is None:
@@ -40,10 +48,14 @@ def sync_table(run: RunContext) -> TableOutcome:
         if isinstance(done, ChunksRemain):
             return TableOutcome(remaining=done.counts)
         run = run if done is None else steps.after_backfill(run, done)
+        if run.join is not None:
+            run.join.begin(run.claim)
         if steps.load_changes(run):
             break
         run = steps.from_the_beginning(run)
     complete(run)
+    if run.join is not None:
+        steps.join_log(run, run.join)
     run.destination.batches.cleanup(shadows=True, wait=True)
     return TableOutcome(backfilled=done is not None)
 

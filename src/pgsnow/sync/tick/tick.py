@@ -15,7 +15,7 @@ from pgsnow.ledger.claim import Claim, Refusal
 from pgsnow.ledger.rows import ErrorRow
 from pgsnow.model.checkpoint import Horizon
 from pgsnow.model.config.table_config import TableMode
-from pgsnow.model.errors import LeaseLost, PgsnowError, SchemaMoved
+from pgsnow.model.errors import LeaseLost, LogUnusable, PgsnowError, SchemaMoved
 from pgsnow.model.report import Status, SyncReport, TableReport
 from pgsnow.sync.runtime.context import Connections, EngineContext, RunOptions
 from pgsnow.sync.runtime.heartbeat import Heartbeat
@@ -58,7 +58,9 @@ def open_tick(
         if any(context.config.table(claim.table).mode is TableMode.LOG for claim in claims):
             from pgsnow.sync.stream.log_tick import LogTick  # for tables with `mode: log`
 
-            log = LogTick(context, connections, reads=not (options.refresh or options.duplicates_only))
+            log = LogTick(
+                context, connections, run_id, reads=not (options.refresh or options.duplicates_only)
+            )
             stack.callback(log.close)
         inspector = Inspector(
             context, connections, outcomes.recorders, options.take_over, options.confirm_deletes, log
@@ -207,7 +209,7 @@ class Tick:
                 try:
                     outcome = (action or sync_table)(run)
                     break
-                except SchemaMoved as moved:
+                except (SchemaMoved, LogUnusable) as moved:
                     if plans == PLANS_A_TICK:
                         raise
                     found = self.inspector.inspect_again(retry_claim(run), horizon, moved)
