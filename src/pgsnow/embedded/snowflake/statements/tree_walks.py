@@ -61,8 +61,8 @@ NODES_OF = {name: frozenset(nodes) for nodes, names in NODES.items() for name in
 
 def walk_only_where_needed() -> None:
     """Stock: walks through a statement's whole tree eighty times, half of the time that the emulator spends in Python
-    on a MERGE, and copies it each time. Here it is copied once, and a transformation is left out if the tree has no node
-    that it could change."""
+    on a MERGE, and copies it each time. Here it is copied once, and a transformation is left out if the tree has no
+    node that it could change."""
     cursor = fakesnow.cursor.FakeSnowflakeCursor
     stock = cursor._transform
 
