@@ -76,12 +76,8 @@ class ChangeDecoder:
 
     def _check_type(self, column: Column, oid: int, modifier: int) -> None:
         """The column's type in the log is the plan's, or a domain over it."""
-        if (oid, modifier) == (column.type_oid, column.typmod):
-            return
-        base = oid
-        if oid != column.type_oid:
-            base = self._values.bases([oid]).get(oid, 0)
-        if base != column.type_oid or (base == oid and modifier != column.typmod):
+        wanted = (column.type_oid, column.typmod)
+        if (oid, modifier) != wanted and self._values.base_of(oid, modifier) != wanted:
             raise RelationChanged(f"{self._table}: column {column.name} has another type in the log")
 
     def decoded(self, field: Field, texts: pa.Array) -> pa.Array:

@@ -25,13 +25,13 @@ _OWN_CASTS = SQL(
     " and castsource = any ({}::oid[])"
 )
 _NAMES = SQL("select format_type(oid, typmod) from unnest({}::oid[], {}::int[]) t(oid, typmod)")
-_BASES = SQL("""
-with recursive base(declared, oid, modifier) as (
-    select oid, oid, {modifiers}[position] from unnest({oids}::oid[]) with ordinality t(oid, position)
-    union
-    select declared, typbasetype, typtypmod from base join pg_type on pg_type.oid = base.oid where typtype = 'd'
+_BASE = SQL("""
+with recursive base(oid, modifier) as (
+    select {oid}::oid, {modifier}::int
+    union all
+    select typbasetype, typtypmod from base join pg_type on pg_type.oid = base.oid where typtype = 'd'
 )
-select declared::bigint, base.oid::bigint from base join pg_type on pg_type.oid = base.oid where typtype <> 'd'
+select base.oid::bigint, base.modifier from base join pg_type on pg_type.oid = base.oid where typtype <> 'd'
 """)
 
 
@@ -52,18 +52,11 @@ class SourceValues:
             rows = connection.rows(sql.text_of(_OWN_CASTS.format(_oids(oids))))
         return frozenset(int(oid) for (oid,) in rows)
 
-    def bases(self, oids: Sequence[int]) -> dict[int, int]:
-        """The base type of each of these types that is a domain, else the type itself. A type that does not exist any
-        more is left out."""
+    def base_of(self, oid: int, modifier: int) -> tuple[int, int] | None:
+        """The type under all domains, and its modifier; None: the type does not exist any more."""
         with self._transaction() as connection:
-            rows = connection.rows(
-                sql.text_of(
-                    _BASES.format(
-                        oids=_oids(oids), modifiers=SQL("array_fill(-1, array[{}])").format(len(oids))
-                    )
-                )
-            )
-        return {int(declared): int(base) for declared, base in rows}
+            rows = connection.rows(sql.text_of(_BASE.format(oid=Literal(oid), modifier=Literal(modifier))))
+        return (int(rows[0][0]), int(rows[0][1])) if rows else None
 
     def converted(self, field: Field, column: Column, texts: pa.Array) -> pa.Array:
         """The column that COPY would deliver for these texts (string). Equal ones are sent once.

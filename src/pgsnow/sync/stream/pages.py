@@ -151,7 +151,7 @@ class _PageMaker:
         places = [self._names.index(name) for name in names]
         texts = [
             "".join(f".{place}" for place, missing in zip(places, row, strict=True) if missing) + "."
-            if row.any()
+            if any(row)
             else None
             for row in combinations.tolist()
         ]
