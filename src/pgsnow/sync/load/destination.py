@@ -173,9 +173,7 @@ class SnowflakeDestination:
         notes = engine.notes.setdefault(str(plan.target), TargetNotes())
         shares = table.claim.chunk is None and engine.busy.get(recorder.run_id, 0) > 1
         looks = engine.looks if shares else None
-        self.target = Target(
-            plan, table, self.session, recorder, notes=notes, looks=looks, made=engine.stages.made
-        )
+        self.target = Target(plan, table, self.session, recorder, notes=notes, looks=looks, made=engine.made)
         stage = engine.stages.serving(plan.config.load)
         self._account = engine.settings.snowflake.account
         self.batches = OpenBatches(
