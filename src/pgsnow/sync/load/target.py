@@ -109,10 +109,11 @@ class Target:
         self.columns = None
         self._table.remember_target(None)
 
-    def refuse_files(self, why: Exception) -> bool:
+    def refuse_files(self, why: TargetQueryFailed) -> bool:
         """Read part files through staging tables from now on, because Snowflake has rejected the other way; False: they
-        are read so already, or the configuration does not allow it."""
-        if not self.reads_files or self._plan.config.load_via is LoadVia.STAGE:
+        are read so already, the configuration does not allow it, or a value was refused, which would be refused again.
+        """
+        if not self.reads_files or self._plan.config.load_via is LoadVia.STAGE or why.about_data:
             return False
         self.reads_files, self.notes.staging_until = False, time.monotonic() + STAGING_SECONDS
         self._recorder.events.append(REFUSED.format(target=self._plan.target, why=why))
