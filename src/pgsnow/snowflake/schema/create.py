@@ -6,8 +6,6 @@ which: it succeeds if the object did not exist, and fails if it does (003041 in 
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 from pgsnow.model.errors import (
     AccessDenied,
     TargetAccessDenied,
@@ -25,7 +23,6 @@ from pgsnow.snowflake.schema.target_table import (
 )
 from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.sql import statements as sql
-from pgsnow.snowflake.sql.staged import create_file_format as create_format
 
 EXISTS_ALREADY = "2002"
 ADVICE = (
@@ -80,13 +77,6 @@ def create_stage(session: Session, target: TargetName) -> None:
         session.execute(statement)
     except TargetQueryFailed:
         session.execute(statement)
-
-
-def create_file_format(session: Session, target: TargetName) -> None:
-    """The file format through which part files are read. A role that may not create it may be allowed to use one that
-    is there: the statement that needs it shows that."""
-    with suppress(AccessDenied, TargetQueryFailed):
-        session.execute(create_format(target))
 
 
 def _require_table(session: Session, target: TargetName, refused: TargetQueryFailed) -> None:

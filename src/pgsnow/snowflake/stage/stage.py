@@ -82,8 +82,8 @@ INTERNAL: Stage = InternalStage()
 
 @dataclass(frozen=True, slots=True)
 class Stages:
-    """All stages that the settings provide. Kept between ticks; must be created after a fork. made: stages and file
-    formats (qualified and quoted) that this process has created or seen."""
+    """All stages that the settings provide. Kept between ticks; must be created after a fork. made: stages
+    (qualified and quoted) that this process has created or seen."""
 
     s3: S3Stage | None = None
     made: set[str] = field(default_factory=set, compare=False)

@@ -174,8 +174,9 @@ class SnowflakeDestination:
         shares = table.claim.chunk is None and engine.busy.get(recorder.run_id, 0) > 1
         looks = engine.looks if shares else None
         self.target = Target(
-            plan, table, self.session, recorder, notes=notes, looks=looks, made=engine.stages.made
-        )
+            plan, table, self.session, recorder,
+            notes=notes, looks=looks, made=engine.stages.made, formats=engine.formats,
+        )  # fmt: skip
         stage = engine.stages.serving(plan.config.load)
         self._account = engine.settings.snowflake.account
         self.batches = OpenBatches(
