@@ -8,6 +8,8 @@ from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pgsnow.model.log.changes import ChangeKinds
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -92,6 +94,8 @@ class LoadBatch:
     """Number of rows in the run's earlier load batches: the first value of ORDER_COLUMN."""
     bounds: KeyBounds | None = None
     """The bounds of its rows' keys; None: not known."""
+    changes: ChangeKinds | None = None
+    """Its rows are changes that were read from the log; None: they are rows of the source as they are."""
 
     @property
     def rows(self) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 
 from pgsnow.model.batch import KeyBounds
 from pgsnow.model.config.table_config import TableConfig
+from pgsnow.model.log.changes import ChangeKinds
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.table import TargetName
 from pgsnow.model.types.mapping import Field, TypeMapping
@@ -55,7 +56,8 @@ class StagedBatch:
 
     first_row: as in LoadBatch, counted over all waiting batches. size: bytes. place: the stage that holds its files, by
     the value of `load` that chooses it. bounds: of its rows' keys; None: not known, as in rows of older versions.
-    once: no earlier read has read a row of it, so that with `insert_only` it may be copied without a MERGE.
+    once: no earlier read has read a row of it, so that with `insert_only` it may be copied without a MERGE. changes:
+    as in LoadBatch.
     """
 
     batch: str
@@ -67,6 +69,7 @@ class StagedBatch:
     layout: Layout
     bounds: KeyBounds | None = None
     once: bool = False
+    changes: ChangeKinds | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -82,15 +85,16 @@ class StagedBatch:
     def _later(self) -> dict[str, Any]:
         """Fields that earlier versions do not know, if they are set."""
         bounds = {"bounds": [*astuple(self.bounds)]} if self.bounds else {}
-        return bounds | ({"once": True} if self.once else {})
+        changes = {"changes": self.changes.to_json()} if self.changes is not None else {}
+        return bounds | changes | ({"once": True} if self.once else {})
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> StagedBatch:
         values = {name: data[name] for name in ("batch", "fence", "rows", "size", "first_row", "place")}
         bounds = KeyBounds(*data["bounds"]) if data.get("bounds") else None
-        return cls(
-            **values, layout=Layout.from_json(data["layout"]), bounds=bounds, once=data.get("once", False)
-        )
+        changes = ChangeKinds.from_json(data["changes"]) if "changes" in data else None
+        layout, once = Layout.from_json(data["layout"]), data.get("once", False)
+        return cls(**values, layout=layout, bounds=bounds, once=once, changes=changes)
 
 
 def copied_at_once(config: TableConfig, batches: Iterable[StagedBatch]) -> bool:

@@ -105,6 +105,7 @@ def test_the_packages_in_the_architecture_are_those_of_the_source() -> None:
         "types",
         "evolution",
         "discovery",
+        "log",
     }
     in_a_line |= {p.name for p in second if p.parent.name == "embedded"}
     assert {p.name for p in first} <= named

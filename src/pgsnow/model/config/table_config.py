@@ -68,6 +68,7 @@ class TableMode(StrEnum):
     XMIN = "xmin"
     FULL = "full"
     APPEND = "append"
+    LOG = "log"
 
 
 WHOLE_MODES = frozenset({TableMode.FULL, TableMode.APPEND})
