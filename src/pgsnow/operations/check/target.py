@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from pgsnow.model.config.cost import CostConfig
 from pgsnow.model.errors import AccessDenied, PgsnowError, TableError, TargetMissing
+from pgsnow.model.evolution.definition_diff import clustering_note
 from pgsnow.model.evolution.drift import Drift
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.sentences import counted
@@ -198,6 +199,8 @@ def _stored(plan: TablePlan, required: RequiredDdl) -> tuple[str, str] | None:
     configured."""
     for differs in storage_warnings(plan, required.state):
         return differs, f"DROP TABLE {qualified(plan.target)}; or remove `transient:` from its entry"
+    for name in plan.dropped_clustering:
+        return f"{plan.source.name} has no column {name} any more", clustering_note(name)
     if required.clustering:
         fix = "pgsnow apply sends the statement that `pgsnow plan` shows; Snowflake then reclusters the table"
         return f"{plan.target} is not clustered as `cluster_by` says", fix
