@@ -214,6 +214,10 @@ class Source:
 
         Entering it raises SourceUnavailable, SourceAccessDenied."""
 
+    def conninfo(self) -> str:
+        """libpq's connection string, with the password: secret."""
+        return self._conninfo
+
     def connect(self) -> psycopg.Connection:
         """A new connection: autocommit, read-only, no prepared statements (so that poolers work), everything in UTC.
         A session that ended while it was idle is replaced before the next statement.

@@ -6,6 +6,9 @@ which: it succeeds if the object did not exist, and fails if it does (003041 in 
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+
 from pgsnow.model.errors import (
     AccessDenied,
     TargetAccessDenied,
@@ -14,6 +17,8 @@ from pgsnow.model.errors import (
     TargetQueryFailed,
 )
 from pgsnow.model.table import TargetName
+from pgsnow.snowflake.names import file_format_of, schema_of, stage_of
+from pgsnow.snowflake.schema.schema_objects import SchemaObjects
 from pgsnow.snowflake.schema.target_table import (
     Shape,
     describe,
@@ -31,15 +36,18 @@ ADVICE = (
 )
 
 
-def create(session: Session, shape: Shape) -> bool:
+def create(session: Session, shape: Shape, made: SchemaObjects, no_schema: float | None = None) -> bool:
     """Create the target, which the role does not see; False: another session has created it in the meantime.
 
-    Creates the schema only if creating the table fails: a role may own a schema without the right to create one. Raises
-    TargetAccessDenied if the target exists and the role may not see it, or may not create it; TargetMissing if there is
-    no such database; TargetConflict if its name belongs to something else.
+    made: what the process has created in schemas. no_schema: the role has not seen the target's schema at some moment
+    since then (monotonic seconds). Otherwise the schema is created only if creating the table fails: a role may own a
+    schema without the right to create one.
+
+    Raises TargetAccessDenied if the target exists and the role may not see it, or may not create it; TargetMissing if
+    there is no such database; TargetConflict if its name belongs to something else.
     """
     try:
-        return _create(session, shape)
+        return _create(session, shape, made, no_schema)
     except AccessDenied as denied:
         raise _hidden(shape.target, denied) from denied
     except TargetMissing:
@@ -51,14 +59,37 @@ def create(session: Session, shape: Shape) -> bool:
         return False
 
 
-def _create(session: Session, shape: Shape) -> bool:
-    try:
-        session.execute(shape.create_table)
-    except TargetMissing:
-        require_database(session, shape.target)
-        session.execute(sql.create_schema(shape.target))
-        session.execute(shape.create_table)
+def _create(session: Session, shape: Shape, made: SchemaObjects, no_schema: float | None) -> bool:
+    if no_schema is None:
+        no_schema = time.monotonic()
+        try:
+            session.execute(shape.create_table)
+            return True
+        except TargetMissing:
+            pass
+    made.make_one(schema_of(shape.target), lambda: create_schema(session, shape.target), since=no_schema)
+    session.execute(shape.create_table)
     return True
+
+
+def create_schema(session: Session, target: TargetName) -> None:
+    """Raises TargetMissing if the target's database does not exist, or the role cannot see it."""
+    try:
+        session.execute(sql.create_schema(target))
+    except TargetMissing:
+        require_database(session, target)
+        raise
+
+
+def create_files(
+    session: Session, target: TargetName, made: SchemaObjects, *, file_format: Callable[[], None] | None
+) -> None:
+    """Create what part files are staged in and read through, once in a process for each schema. If it is dropped, the
+    next statement that needs it fails. file_format: creates the file format; None: none is needed."""
+    missing = {stage_of(target): lambda: create_stage(session, target)}
+    if file_format is not None:
+        missing[file_format_of(target)] = file_format
+    made.make(missing)
 
 
 def create_dropped(session: Session, target: TargetName, statement: str) -> None:

@@ -175,7 +175,7 @@ class SnowflakeDestination:
         looks = engine.looks if shares else None
         self.target = Target(
             plan, table, self.session, recorder,
-            notes=notes, looks=looks, made=engine.stages.made, formats=engine.formats,
+            notes=notes, looks=looks, made=engine.made, formats=engine.formats,
         )  # fmt: skip
         stage = engine.stages.serving(plan.config.load)
         self._account = engine.settings.snowflake.account
