@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from pgsnow.ledger.claim import Claim
 from psycopg.types.json import Jsonb
 
+from pgsnow.ledger.claim import Claim
 from pgsnow.ledger.queries import Queries, storable
 from pgsnow.ledger.slots.store import SlotClaim
 from pgsnow.model.errors import LeaseLost

@@ -15,6 +15,7 @@ from pgsnow.model.config.table_config import TableConfig, TableMode
 from pgsnow.model.errors import LeaseLost, LogGap, PgsnowError, SlotBusy
 from pgsnow.model.log.slot import LogState, SlotAction, SlotVerdict, slot_verdict
 from pgsnow.postgres.incremental.streaming import LogPoint, running_xids, still_invisible, take_log_point
+from pgsnow.postgres.replication.connection import LogSource
 from pgsnow.postgres.replication.fingerprint import inspect_log
 from pgsnow.postgres.replication.reading import LogBudget, LogReading
 from pgsnow.postgres.replication.session import LogSession, open_session
@@ -133,10 +134,8 @@ class SlotReader:
         point = take_log_point(conn)
         folder = self._open.enter_context(Spool(self.run_id)).batch_folder()
         session = open_session(
-            self.context.settings.source,
+            LogSource(self.context.settings.source, known.name, known.publication),
             conn,
-            known.name,
-            known.publication,
             folder=folder,
             spool_limit=config.max_log_spool_mb * MEGABYTE,
         )

@@ -104,6 +104,8 @@ def reader_of(run: RunContext, *, stages: bool = False) -> Reader:
 def load_changes(run: RunContext) -> bool:
     """Read, transform and load the changes since the checkpoint, or everything; then advance the checkpoint. False:
     the target does not have what was loaded before, so everything must be read."""
+    if run.join is not None:
+        run.join.begin(run.claim)
     reader = reader_of(run)
     with reader, Spool(run.claim.run_id) as spool:
         run.recorder.full_read = reader.full_read or (run.backfill.reason if run.backfill else None)
@@ -167,6 +169,8 @@ def from_the_beginning(run: RunContext) -> RunContext:
 def join_log(run: RunContext, join: LogJoin) -> None:
     """Record from where the table is read from the log, now that everything else is in the target. Not while deleted
     rows still have to be found, which the log no longer shows."""
+    if join.begun is None:
+        return
     checkpoint = join.finish(run.claim) if run.table.sweep is None else None
     if checkpoint is not None:
         advance(run, checkpoint)

@@ -74,12 +74,13 @@ def stage_log(run: RunContext, log: TableLog) -> None:
 
 def pages_of(run: RunContext, log: TableLog) -> Iterator[Page]:
     """The changes as pages for the writer of load batches."""
-    keys = BatchKeys()
+    keys, rows = BatchKeys(run.plan.pk), 0
     for found in change_pages(log.blocks(), run.plan, run.source):
-        apart = not keys.admits(found)
+        apart = rows >= run.plan.config.max_rows_per_load or not keys.admits(found)
         if apart:
-            keys = BatchKeys()
+            keys, rows = BatchKeys(run.plan.pk), 0
         keys.add(found)
+        rows += found.page.rows.num_rows + found.deleted.num_rows
         changes = PageChanges(
             found.commits,
             found.unchanged,
