@@ -28,8 +28,7 @@ def sync_table(run: RunContext) -> TableOutcome:
         from pgsnow.sync.table.history import follow_history  # rare
 
         run = follow_history(run)
-    if run.drift.changes:
-        steps.follow_key_names(run)
+    steps.follow_key_names(run)
     if run.log is not None and follow_log(run, run.log):
         return TableOutcome()
     if run.plan.config.load_every or run.plan.config.insert_only or run.claim.staged:

@@ -89,6 +89,8 @@ def only_advances(run: RunContext) -> bool:
 
 def reader_of(run: RunContext, *, stages: bool = False) -> Reader:
     """The reader of the changes since the checkpoint, or of everything. stages: its rows are not loaded yet."""
+    if run.join is not None:
+        run.join.begin(run.claim)
     reader = open_reader(
         run.source, run.plan, run.checkpoint, run.horizon,
         full=run.options.refresh and run.backfill is None, because=run.because,
@@ -104,8 +106,6 @@ def reader_of(run: RunContext, *, stages: bool = False) -> Reader:
 def load_changes(run: RunContext) -> bool:
     """Read, transform and load the changes since the checkpoint, or everything; then advance the checkpoint. False:
     the target does not have what was loaded before, so everything must be read."""
-    if run.join is not None:
-        run.join.begin(run.claim)
     reader = reader_of(run)
     with reader, Spool(run.claim.run_id) as spool:
         run.recorder.full_read = reader.full_read or (run.backfill.reason if run.backfill else None)
