@@ -23,6 +23,7 @@ from pgsnow.ledger.rejected_rows import RejectedRowStore
 from pgsnow.ledger.requests.requests import Requests
 from pgsnow.ledger.run_log import RunLog
 from pgsnow.ledger.session import LedgerSession
+from pgsnow.ledger.slots.store import Slots
 from pgsnow.postgres.connection import HasConninfo
 
 LEASE_SECONDS = 600.0
@@ -59,6 +60,7 @@ class Ledger:
         self.run_log = RunLog(queries)
         self.alerts = AlertStore(queries)
         self.budget = BudgetStore(queries)
+        self.slots = Slots(queries, lease_seconds)
         self.history = History(queries)
         self.ticks = Ticks(queries)
         self.checks = Checks(queries)

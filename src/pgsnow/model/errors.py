@@ -51,6 +51,10 @@ PgsnowError
 │   ├── NotTheOwner          the target or the ledger's row is another configuration's   after a fix
 │   ├── DeletesUnconfirmed   so many rows would be deleted that a person is asked    after a fix
 │   ├── LedgerOutdated       the target has rows of later runs than the ledger knows  now
+│   ├── LogUnusable          changes in the log cannot be taken from there           now
+│   │   ├── RelationChanged  they are rows of another definition of the table        now
+│   │   ├── KeyNotLogged     they do not have the key                                now
+│   │   └── ChangesMalformed  they do not have the structure that is announced       now
 │   └── StagedRowsLost       staged files are gone                                 after a fix
 ├── LeaseHeld                another run is syncing the table                      never (the next tick)
 ├── LeaseLost                this run lost its lease; its results are discarded    never (the next tick)
@@ -432,6 +436,12 @@ class SourceQueryFailed(TableError):
 class TargetQueryFailed(TableError):
     """Snowflake rejected a statement."""
 
+    @property
+    def about_data(self) -> bool:
+        """True if a value was refused while the statement ran, such as a text that is too long: another statement over
+        the same rows would be refused as well. Snowflake numbers these errors from 100000."""
+        return (self.code or "").isdecimal() and 100_000 <= int(self.code or 0) < 200_000
+
 
 class TargetMissing(TargetQueryFailed):
     """A table, schema, database or stage does not exist, or the role cannot see it."""
@@ -493,6 +503,33 @@ class LedgerOutdated(TableError):
         "Nothing to do: the next run has a later fence, reads everything again, and deletes rows that the source does"
         " not have."
     )
+
+
+class LogUnusable(TableError):
+    """A table's changes cannot be taken from the log; its rows are read from the table instead."""
+
+    retry = Retry.NOW
+    backs_off = False
+    default_advice = (
+        "Nothing to do: changed rows are read from the table itself, and it then follows the log again."
+    )
+
+
+class RelationChanged(LogUnusable):
+    """The log has rows of another definition of the table than its plan's."""
+
+
+class KeyNotLogged(LogUnusable):
+    """Changes in the log do not have the table's key: its replica identity is another one."""
+
+    default_advice = (
+        "Make the replica identity contain the columns of `pk`: ALTER TABLE … REPLICA IDENTITY DEFAULT if that is the"
+        " primary key, else USING INDEX or FULL. Until then the table is read without the log."
+    )
+
+
+class ChangesMalformed(LogUnusable):
+    """Changes in the log do not have the structure that their table announces; none of them was used."""
 
 
 class StagedRowsLost(TableError):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from pgsnow.ledger.claim import Claim
 from pgsnow.ledger.ledger import Ledger
@@ -40,6 +40,9 @@ class ClaimedTable:
     """State to record after a comparison with the source; None: deleted rows are not searched for."""
     created: bool = False
     """This run has created the target: it has no rows but those that the run loads."""
+    incomplete: list[tuple[Any, ...]] = field(default_factory=list)
+    """Keys (values in the target, in the order of the key) of rows of which the log did not have all columns, and the
+    target not the others: they must be read from the source before the batches count as loaded."""
     take_over: bool = False
     """A person requested that the target belongs to this table from now on."""
 

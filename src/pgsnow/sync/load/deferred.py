@@ -46,7 +46,7 @@ class DeferredLoader:
         place = LoadMethod.S3 if plan.config.load is LoadMethod.S3 else LoadMethod.STAGE
         staged = StagedBatch(
             batch.batch, batch.fence, batch.rows, batch.size, batch.first_row, str(place), Layout.of(plan),
-            batch.bounds,
+            batch.bounds, changes=batch.changes,
         )  # fmt: skip
         return Deferred(staged)
 
