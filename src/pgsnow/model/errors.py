@@ -24,6 +24,7 @@ PgsnowError
 │   └── SpoolDenied          the folder for part files is not ours                 after a fix
 ├── LogGap
 │   ├── SlotLost             the replication slot is gone, or lacks log            never (tables are read without it)
+│   ├── SlotNotMade          a new replication slot cannot be made now             never (tables are read without it)
 │   ├── PublicationMissing   the publication is gone                               never (tables are read without it)
 │   ├── LogSpoolFull         the changes need more disk than `max_log_spool_mb`    never (tables are read without it)
 │   └── LogMalformed         a message of the log makes no sense                   never (tables are read without it)
@@ -318,6 +319,10 @@ class SlotLost(LogGap):
     """The replication slot is gone, was invalidated, or cannot be read by us."""
 
 
+class SlotNotMade(LogGap):
+    """A replication slot cannot be made now: transactions are open, or the server has no free slot."""
+
+
 class PublicationMissing(LogGap):
     """The publication does not exist."""
 
@@ -435,6 +440,12 @@ class SourceQueryFailed(TableError):
 
 class TargetQueryFailed(TableError):
     """Snowflake rejected a statement."""
+
+    @property
+    def about_data(self) -> bool:
+        """True if a value was refused while the statement ran, such as a text that is too long: another statement over
+        the same rows would be refused as well. Snowflake numbers these errors from 100000."""
+        return (self.code or "").isdecimal() and 100_000 <= int(self.code or 0) < 200_000
 
 
 class TargetMissing(TargetQueryFailed):
