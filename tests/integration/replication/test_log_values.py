@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import zip_longest
 from typing import Any
 
@@ -33,10 +34,7 @@ TYPES = [
 ]
 PLAIN = {name: kind for name, kind in COLUMNS.items() if name != "feeling"}
 DRAWN: dict[str, tuple[str, st.SearchStrategy[Any]]] = {
-    **{
-        name: (kind, VALUES[name].map(lambda value, name=name: sent(name, value)))
-        for name, kind in PLAIN.items()
-    },
+    **{name: (kind, VALUES[name].map(partial(sent, name))) for name, kind in PLAIN.items()},
     **{f"t_{name}": family for name, family in TEXTS.items()},
     **{f"l_{name}": (f"{kind}[]", arrays(values)) for name, (kind, values) in LISTS.items()},
 }

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from pgsnow.model.table import Column
 from pgsnow.model.types.key_forms import CANONICAL
 from pgsnow.model.types.mapping import Field
-from pgsnow.postgres.replication.tuples import Numbers
+from pgsnow.postgres.replication.values.tuples import Numbers
 
 Parse = Callable[[pa.Array], pa.Array]
 
@@ -76,7 +76,7 @@ def _bytes(texts: pa.Array) -> pa.Array:
     digits[edges[:-1]] = digits[edges[:-1] + 1] = False
     sizes = np.diff(edges) - 2
     try:
-        found = binascii.unhexlify(data[digits])
+        found = binascii.unhexlify(data[digits].tobytes())
     except binascii.Error as error:
         raise pa.ArrowInvalid(f"bytea: {error}") from None
     if (sizes % 2).any():
