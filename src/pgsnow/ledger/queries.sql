@@ -154,6 +154,18 @@ end
 where source_table = %(table)s and fence = %(fence)s
 returning source_table;
 
+-- name: files_due
+-- A row if enough loaded files wait at this place, or for long enough: a part of the statements that close batches.
+select from (
+    select min(f.loaded_at) as oldest, sum(f.bytes) as bytes, count(*) as files
+    from {schema}.sync_loaded_files f
+    where f.not_before <= clock_timestamp()
+        and (f.taken_at is null or f.taken_at < clock_timestamp() - interval '1 hour')
+        and (f.location = %(location)s and f.account in (%(account)s, '')
+            or f.account = %(account)s and f.loaded_at < clock_timestamp() - interval '1 hour')
+) waiting
+where waiting.oldest < clock_timestamp() - interval '10 minutes' or waiting.bytes > 256 << 20 or waiting.files >= 500;
+
 -- name: close_batches
 -- Removes batches from the lists of the table and of its backfill's chunks, keeping the order of the others. Those of
 -- `waiting` are loaded, and their files wait to be removed (a bucket belongs to no account). due: enough files wait here.
@@ -182,15 +194,7 @@ with swept as (
     on conflict (account, location, batch) do nothing
 )
 select closed.source_table, exists (
-    select from (
-        select min(f.loaded_at) as oldest, sum(f.bytes) as bytes, count(*) as files
-        from {schema}.sync_loaded_files f
-        where f.not_before <= clock_timestamp()
-            and (f.taken_at is null or f.taken_at < clock_timestamp() - interval '1 hour')
-            and (f.location = %(location)s and f.account in (%(account)s, '')
-                or f.account = %(account)s and f.loaded_at < clock_timestamp() - interval '1 hour')
-    ) waiting
-    where waiting.oldest < clock_timestamp() - interval '10 minutes' or waiting.bytes > 256 << 20 or waiting.files >= 500
+{files_due}
 ) as due
 from closed;
 
@@ -653,15 +657,7 @@ with closed as (
     on conflict (account, location, batch) do nothing
 )
 select closed.source_table, exists (
-    select from (
-        select min(f.loaded_at) as oldest, sum(f.bytes) as bytes, count(*) as files
-        from {schema}.sync_loaded_files f
-        where f.not_before <= clock_timestamp()
-            and (f.taken_at is null or f.taken_at < clock_timestamp() - interval '1 hour')
-            and (f.location = %(location)s and f.account in (%(account)s, '')
-                or f.account = %(account)s and f.loaded_at < clock_timestamp() - interval '1 hour')
-    ) waiting
-    where waiting.oldest < clock_timestamp() - interval '10 minutes' or waiting.bytes > 256 << 20 or waiting.files >= 500
+{files_due}
 ) as due
 from closed;
 
@@ -1664,6 +1660,13 @@ from (
 where f.account = due.account and f.location = due.location and f.batch = due.batch
 returning f.location, f.batch;
 
+-- name: overdue_files
+-- A row if files of this account, or of a bucket, could have been removed for more than an hour.
+select from {schema}.sync_loaded_files
+where account in (%(account)s, '') and greatest(loaded_at, not_before) < clock_timestamp() - interval '1 hour'
+    and (taken_at is null or taken_at < clock_timestamp() - interval '1 hour')
+limit 1;
+
 -- name: forget_loaded_files
 -- These files are removed.
 delete from {schema}.sync_loaded_files
@@ -1773,3 +1776,42 @@ update {schema}.sync_slots
 set created_at = null, confirmed = 0, fingerprint = jsonb_build_object(), unsettled = '[]', figures = jsonb_build_object(), why = %(why)s,
     trouble = null, trouble_since = null, generation = generation + 1, system = '', timeline = 0
 where slot = %(slot)s and (lease_expires is null or lease_expires <= clock_timestamp() or fence = %(fence)s);
+
+-- name: begin_log_join
+-- The slot is not confirmed beyond its present position while this run of the table lasts.
+update {schema}.sync_slots
+set joins = joins || jsonb_build_object(%(table)s::text, jsonb_build_array(confirmed, %(fence)s::bigint)),
+    fingerprint = fingerprint || %(fingerprint)s::jsonb
+where slot = %(slot)s and generation > 0
+returning generation, confirmed, unsettled;
+
+-- name: end_log_join
+update {schema}.sync_slots set joins = joins - %(table)s::text
+where slot = %(slot)s and (joins -> %(table)s ->> 1)::bigint = %(fence)s;
+
+-- name: durable_in_log
+-- How far the changes of all tables are in their targets or staged. A table that has stayed behind for some time while
+-- others have not is left out: it is read otherwise later. A run of a table that was claimed again no longer counts.
+with positions as (
+    select (w.checkpoint -> 'log' ->> 1)::bigint as lsn, w.read_until
+    from {schema}.sync_watermarks w
+    where w.source_table = any (%(tables)s::text[])
+        and (w.checkpoint -> 'log' ->> 0)::bigint = %(generation)s
+), needed as (
+    select lsn from positions p
+    where read_until > clock_timestamp() - make_interval(secs => %(patience)s::float8)
+        or not exists (select from positions where lsn >= %(until)s)
+    union all
+    select (j.value ->> 0)::bigint
+    from {schema}.sync_slots s, jsonb_each(s.joins) j
+    join {schema}.sync_watermarks w on w.source_table = j.key and w.fence = (j.value ->> 1)::bigint
+    where s.slot = %(slot)s
+)
+select least(%(until)s::bigint, (select min(lsn) from needed)) as durable
+from {schema}.sync_slots where slot = %(slot)s and fence = %(fence)s;
+
+-- name: forget_log_positions
+-- Changes of these tables may be missing in the log: no position of theirs in it is continued from.
+update {schema}.sync_watermarks
+set checkpoint = checkpoint - 'log', loaded_checkpoint = loaded_checkpoint - 'log'
+where source_table = any (%(tables)s::text[]);

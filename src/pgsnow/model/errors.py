@@ -441,6 +441,12 @@ class SourceQueryFailed(TableError):
 class TargetQueryFailed(TableError):
     """Snowflake rejected a statement."""
 
+    @property
+    def about_data(self) -> bool:
+        """True if a value was refused while the statement ran, such as a text that is too long: another statement over
+        the same rows would be refused as well. Snowflake numbers these errors from 100000."""
+        return (self.code or "").isdecimal() and 100_000 <= int(self.code or 0) < 200_000
+
 
 class TargetMissing(TargetQueryFailed):
     """A table, schema, database or stage does not exist, or the role cannot see it."""
