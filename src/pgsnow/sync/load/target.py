@@ -24,7 +24,6 @@ from pgsnow.snowflake.names import file_format_of, stage_of
 from pgsnow.snowflake.schema.create import ADVICE, create, create_dropped, create_files
 from pgsnow.snowflake.schema.evolve import Evolution, evolution
 from pgsnow.snowflake.schema.looks import SharedLooks
-from pgsnow.snowflake.schema.required_ddl import TargetInspector, require_approval
 from pgsnow.snowflake.schema.schema_objects import SchemaObjects
 from pgsnow.snowflake.schema.target_table import (
     LOST,
@@ -169,6 +168,8 @@ class Target:
         if self._state is None:
             self._shape = replace(self._shape, comment=self._table.mark_of(str(self._plan.target)))
         if self._manual:
+            from pgsnow.snowflake.schema.required_ddl import TargetInspector  # where DDL must be approved
+
             inspector, mark = TargetInspector(session), self._shape.comment
             required = inspector.required(self._plan, relaxed=relaxed, mark=mark)
             self._require_approval(required.statements)
@@ -376,6 +377,8 @@ class Target:
 
     def _require_approval(self, statements: Sequence[str]) -> None:
         if self._manual:
+            from pgsnow.snowflake.schema.required_ddl import require_approval  # as above
+
             require_approval(self._plan.config.name, statements)
 
 
