@@ -111,6 +111,12 @@ class Target:
         self.columns = None
         self._table.remember_target(None)
 
+    def note_fence(self, fence: int | None) -> int | None:
+        """Remember the highest fence of the target's rows, by which the next statement recognises them; None: it is not
+        known, because rows are about to be changed, or may have been removed. Returns what was remembered before."""
+        before, self.notes.fence = self.notes.fence, fence
+        return before
+
     def refuse_files(self, why: Exception) -> bool:
         """Read part files through staging tables from now on, because Snowflake has rejected the other way; False: they
         are read so already, or the configuration does not allow it."""
@@ -219,7 +225,8 @@ class Target:
     def begin_again(self, because: str, *, doubt: bool) -> None:
         """Delete the checkpoint, because the target does not have the rows that were loaded; everything is read again.
         doubt: it may have others, which must be deleted then. Raises TargetGone for a chunk of a backfill."""
-        self.columns, self._reads_all, self.notes.fence = None, True, None
+        self.columns, self._reads_all = None, True
+        self.note_fence(None)
         why = None
         if doubt:
             self._recorder.events.append(f"{because}: {self._plan.repair}")
