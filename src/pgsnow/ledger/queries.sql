@@ -154,6 +154,18 @@ end
 where source_table = %(table)s and fence = %(fence)s
 returning source_table;
 
+-- name: files_due
+-- A row if enough loaded files wait at this place, or for long enough: a part of the statements that close batches.
+select from (
+    select min(f.loaded_at) as oldest, sum(f.bytes) as bytes, count(*) as files
+    from {schema}.sync_loaded_files f
+    where f.not_before <= clock_timestamp()
+        and (f.taken_at is null or f.taken_at < clock_timestamp() - interval '1 hour')
+        and (f.location = %(location)s and f.account in (%(account)s, '')
+            or f.account = %(account)s and f.loaded_at < clock_timestamp() - interval '1 hour')
+) waiting
+where waiting.oldest < clock_timestamp() - interval '10 minutes' or waiting.bytes > 256 << 20 or waiting.files >= 500;
+
 -- name: close_batches
 -- Removes batches from the lists of the table and of its backfill's chunks, keeping the order of the others. Those of
 -- `waiting` are loaded, and their files wait to be removed (a bucket belongs to no account). due: enough files wait here.
@@ -182,15 +194,7 @@ with swept as (
     on conflict (account, location, batch) do nothing
 )
 select closed.source_table, exists (
-    select from (
-        select min(f.loaded_at) as oldest, sum(f.bytes) as bytes, count(*) as files
-        from {schema}.sync_loaded_files f
-        where f.not_before <= clock_timestamp()
-            and (f.taken_at is null or f.taken_at < clock_timestamp() - interval '1 hour')
-            and (f.location = %(location)s and f.account in (%(account)s, '')
-                or f.account = %(account)s and f.loaded_at < clock_timestamp() - interval '1 hour')
-    ) waiting
-    where waiting.oldest < clock_timestamp() - interval '10 minutes' or waiting.bytes > 256 << 20 or waiting.files >= 500
+{files_due}
 ) as due
 from closed;
 
@@ -653,15 +657,7 @@ with closed as (
     on conflict (account, location, batch) do nothing
 )
 select closed.source_table, exists (
-    select from (
-        select min(f.loaded_at) as oldest, sum(f.bytes) as bytes, count(*) as files
-        from {schema}.sync_loaded_files f
-        where f.not_before <= clock_timestamp()
-            and (f.taken_at is null or f.taken_at < clock_timestamp() - interval '1 hour')
-            and (f.location = %(location)s and f.account in (%(account)s, '')
-                or f.account = %(account)s and f.loaded_at < clock_timestamp() - interval '1 hour')
-    ) waiting
-    where waiting.oldest < clock_timestamp() - interval '10 minutes' or waiting.bytes > 256 << 20 or waiting.files >= 500
+{files_due}
 ) as due
 from closed;
 
@@ -1663,6 +1659,13 @@ from (
 ) due
 where f.account = due.account and f.location = due.location and f.batch = due.batch
 returning f.location, f.batch;
+
+-- name: overdue_files
+-- A row if files of this account, or of a bucket, could have been removed for more than an hour.
+select from {schema}.sync_loaded_files
+where account in (%(account)s, '') and greatest(loaded_at, not_before) < clock_timestamp() - interval '1 hour'
+    and (taken_at is null or taken_at < clock_timestamp() - interval '1 hour')
+limit 1;
 
 -- name: forget_loaded_files
 -- These files are removed.

@@ -436,6 +436,12 @@ class SourceQueryFailed(TableError):
 class TargetQueryFailed(TableError):
     """Snowflake rejected a statement."""
 
+    @property
+    def about_data(self) -> bool:
+        """True if a value was refused while the statement ran, such as a text that is too long: another statement over
+        the same rows would be refused as well. Snowflake numbers these errors from 100000."""
+        return (self.code or "").isdecimal() and 100_000 <= int(self.code or 0) < 200_000
+
 
 class TargetMissing(TargetQueryFailed):
     """A table, schema, database or stage does not exist, or the role cannot see it."""
@@ -504,7 +510,9 @@ class LogUnusable(TableError):
 
     retry = Retry.NOW
     backs_off = False
-    default_advice = "Nothing to do: changed rows are read from the table itself, and it then follows the log again."
+    default_advice = (
+        "Nothing to do: changed rows are read from the table itself, and it then follows the log again."
+    )
 
 
 class RelationChanged(LogUnusable):

@@ -60,7 +60,7 @@ def test_a_few_rows_are_bound() -> None:
 
 def test_the_file_format_states_every_option_of_a_copy() -> None:
     assert staged.create_file_format(TARGET) == (
-        'CREATE FILE FORMAT IF NOT EXISTS "DB"."ANALYTICS"."PGSNOW_PARQUET" TYPE=PARQUET NULL_IF=()'
+        'CREATE FILE FORMAT "DB"."ANALYTICS"."PGSNOW_PARQUET" TYPE=PARQUET NULL_IF=()'
         " USE_LOGICAL_TYPE=TRUE BINARY_AS_TEXT=FALSE USE_VECTORIZED_SCANNER=FALSE"
     )
 

@@ -117,7 +117,9 @@ class _Checks:
         with failing_as("snowflake", self.results.append):
             session = self.sessions.session()
             self.results.extend(check_account(session, self.settings.snowflake, self.config.cost))
-            self.results.extend(check_rights(session, frozenset(each.plan.target for each in self.ready)))
+            plans = [each.plan for each in self.ready]
+            viewed = [plan.target for plan in plans if plan.config.live_view]
+            self.results.extend(check_rights(session, frozenset(plan.target for plan in plans), viewed))
             inspector, rights = TargetInspector(session, self.owners), rights_of(session)
             for each in self.ready:
                 with self._failing(f"target of {each.plan.config.name}", each.plan.config):

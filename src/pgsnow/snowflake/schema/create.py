@@ -7,7 +7,7 @@ which: it succeeds if the object did not exist, and fails if it does (003041 in 
 from __future__ import annotations
 
 import time
-from contextlib import suppress
+from collections.abc import Callable
 
 from pgsnow.model.errors import (
     AccessDenied,
@@ -28,7 +28,6 @@ from pgsnow.snowflake.schema.target_table import (
 )
 from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.sql import statements as sql
-from pgsnow.snowflake.sql.staged import create_file_format as create_format
 
 EXISTS_ALREADY = "2002"
 ADVICE = (
@@ -82,12 +81,14 @@ def create_schema(session: Session, target: TargetName) -> None:
         raise
 
 
-def create_files(session: Session, target: TargetName, made: SchemaObjects, *, file_format: bool) -> None:
-    """Create what part files are staged in and (file_format) read through, once in a process for each schema. If it is
-    dropped, the next statement that needs it fails."""
+def create_files(
+    session: Session, target: TargetName, made: SchemaObjects, *, file_format: Callable[[], None] | None
+) -> None:
+    """Create what part files are staged in and read through, once in a process for each schema. If it is dropped, the
+    next statement that needs it fails. file_format: creates the file format; None: none is needed."""
     missing = {stage_of(target): lambda: create_stage(session, target)}
-    if file_format:
-        missing[file_format_of(target)] = lambda: create_file_format(session, target)
+    if file_format is not None:
+        missing[file_format_of(target)] = file_format
     made.make(missing)
 
 
@@ -107,13 +108,6 @@ def create_stage(session: Session, target: TargetName) -> None:
         session.execute(statement)
     except TargetQueryFailed:
         session.execute(statement)
-
-
-def create_file_format(session: Session, target: TargetName) -> None:
-    """The file format through which part files are read. A role that may not create it may be allowed to use one that
-    is there: the statement that needs it shows that."""
-    with suppress(AccessDenied, TargetQueryFailed):
-        session.execute(create_format(target))
 
 
 def _require_table(session: Session, target: TargetName, refused: TargetQueryFailed) -> None:

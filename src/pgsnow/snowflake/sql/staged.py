@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pgsnow.model.metadata_columns import FENCE_COLUMN, HASH_COLUMN, ORDER_COLUMN
 from pgsnow.model.table import TargetName
 from pgsnow.model.types.mapping import Field
-from pgsnow.snowflake.names import file_format_of, qualified, quote, text
+from pgsnow.snowflake.names import FILE_FORMAT, file_format_of, qualified, quote, schema_of, text
 from pgsnow.snowflake.sql.statements import FILE_FORMAT_OPTIONS, WHOLE
 
 TARGET_ROWS = quote("_PGSNOW_ROWS")
@@ -38,7 +38,17 @@ class ExpectedTarget:
 
 
 def create_file_format(target: TargetName) -> str:
-    return f"CREATE FILE FORMAT IF NOT EXISTS {file_format_of(target)} {FILE_FORMAT_OPTIONS}"
+    """Fails if there is one, which may have other options."""
+    return f"CREATE FILE FORMAT {file_format_of(target)} {FILE_FORMAT_OPTIONS}"
+
+
+def replace_file_format(target: TargetName) -> str:
+    return f"CREATE OR REPLACE FILE FORMAT {file_format_of(target)} {FILE_FORMAT_OPTIONS}"
+
+
+def show_file_format(target: TargetName) -> str:
+    """Its options; needs no warehouse. LIKE takes `_` for any letter: check the name."""
+    return f"SHOW FILE FORMATS LIKE {text(FILE_FORMAT)} IN SCHEMA {schema_of(target)}"
 
 
 def staged_source(

@@ -173,7 +173,10 @@ class SnowflakeDestination:
         notes = engine.notes.setdefault(str(plan.target), TargetNotes())
         shares = table.claim.chunk is None and engine.busy.get(recorder.run_id, 0) > 1
         looks = engine.looks if shares else None
-        self.target = Target(plan, table, self.session, recorder, notes=notes, looks=looks, made=engine.made)
+        self.target = Target(
+            plan, table, self.session, recorder,
+            notes=notes, looks=looks, made=engine.made, formats=engine.formats,
+        )  # fmt: skip
         stage = engine.stages.serving(plan.config.load)
         self._account = engine.settings.snowflake.account
         self.batches = OpenBatches(
@@ -202,7 +205,7 @@ class SnowflakeDestination:
         )
         self.uploads = EarlyUploader(self._load)
         self.loader = partial(choose, self._load)
-        self.evolve = self.target.evolve
+        self.evolve = self._evolve if plan.config.live_view else self.target.evolve
         self.remove_duplicates = self._load.remove_duplicates
         self.remove_keys = partial(remove_keys, self._load)
         self.definition = lambda drift: drift.definition_to_store(
@@ -232,6 +235,15 @@ class SnowflakeDestination:
     def load_staged(self, batches: Sequence[StagedBatch], number: int) -> None:
         fence = self._load.table.claim.fence
         load_staged(self._load, batches, batch_name(self._load.plan, fence, number))
+
+    def _evolve(self, drift: Drift) -> Evolution | None:
+        """As `Target.evolve`. The live view is renewed at once: it fails while it names a column that is gone."""
+        evolved = self.target.evolve(drift)
+        if evolved is not None and drift.all_actions:
+            from pgsnow.sync.load.live_view.renewal import follow
+
+            follow(self._load, sweeps=False, loaded=False)
+        return evolved
 
     def follow_live_view(self, *, sweeps: bool) -> None:
         from pgsnow.sync.load.live_view.renewal import follow  # only for such tables

@@ -23,6 +23,7 @@ from pgsnow.snowflake.load.shadow_table import columns_of_shadow
 from pgsnow.snowflake.names import file_format_of, stage_of
 from pgsnow.snowflake.schema.create import ADVICE, create, create_dropped, create_files
 from pgsnow.snowflake.schema.evolve import Evolution, evolution
+from pgsnow.snowflake.schema.file_format import FileFormats
 from pgsnow.snowflake.schema.looks import SharedLooks
 from pgsnow.snowflake.schema.schema_objects import SchemaObjects
 from pgsnow.snowflake.schema.target_table import (
@@ -38,6 +39,7 @@ from pgsnow.snowflake.schema.target_table import (
 from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.sql import direct_copy as copy_sql
 from pgsnow.snowflake.sql import statements as sql
+from pgsnow.snowflake.sql.staged import replace_file_format
 from pgsnow.sync.load.claimed_table import ClaimedTable
 from pgsnow.sync.load.session import RunSession
 from pgsnow.sync.runtime.context import TargetNotes
@@ -53,6 +55,8 @@ REFUSED = (
     " CREATE FILE FORMAT on its schema to the role, and with `schema_changes: manual` run `pgsnow apply`; or write"
     " `load_via: table`)"
 )
+ALTERED = "the file format {format} was altered by a person ({options})"
+IN_DOUBT = "values that were loaded while it was altered may differ, until pgsnow verify passes"
 UNMARKED = (
     "{target} cannot be marked as ours, and is not protected against another configuration (grant OWNERSHIP on it to"
     " the role): {why}"
@@ -84,13 +88,15 @@ class Target:
         notes: TargetNotes | None = None,
         looks: SharedLooks | None = None,
         made: SchemaObjects | None = None,
+        formats: FileFormats | None = None,
     ) -> None:
         """approved: a person has approved the DDL that is sent. notes: what the process remembers of the target. looks:
-        shared with other runs of the tick; None: there are none. made: what the process has created for all targets of
-        a schema."""
+        shared with other runs of the tick; None: there are none. made, formats: what the process has created, or
+        seen, for all targets of a schema."""
         self._looks = looks
         self.notes = notes or TargetNotes()
         self._made = made or SchemaObjects()
+        self._formats = formats or FileFormats()
         self._plan = plan
         self._table = table
         self._session = session
@@ -117,10 +123,11 @@ class Target:
         before, self.notes.fence = self.notes.fence, fence
         return before
 
-    def refuse_files(self, why: Exception) -> bool:
+    def refuse_files(self, why: TargetQueryFailed) -> bool:
         """Read part files through staging tables from now on, because Snowflake has rejected the other way; False: they
-        are read so already, or the configuration does not allow it."""
-        if not self.reads_files or self._plan.config.load_via is LoadVia.STAGE:
+        are read so already, the configuration does not allow it, or a value was refused, which would be refused again.
+        """
+        if not self.reads_files or self._plan.config.load_via is LoadVia.STAGE or why.about_data:
             return False
         self.reads_files, self.notes.staging_until = False, time.monotonic() + STAGING_SECONDS
         self._recorder.events.append(REFUSED.format(target=self._plan.target, why=why))
@@ -154,6 +161,7 @@ class Target:
                 self._table.rows = None  # else it is the number that the target must have
             self._looked = False
             self._made.forget(stage_of(self._plan.target), file_format_of(self._plan.target))
+            self._formats.forget(self._plan.target)
         self._reads_all = False
         known = self.columns is not None and self._shape.suffices(self.columns)
         notes, now = self.notes, time.monotonic()
@@ -197,8 +205,35 @@ class Target:
     def _make_files(self, session: Session) -> None:
         """Create what files are staged in and read through. (If it is dropped, the next statement that needs it fails,
         and the run inspects the target.)"""
-        file_format = self.reads_files and not self._manual
-        create_files(session, self._plan.target, self._made, file_format=file_format)
+        since, target = time.monotonic() - LOOK_SECONDS, self._plan.target
+
+        def create_format() -> None:
+            self._formats.make_fit(session, target, since=since, creates=True, is_new=True)
+
+        file_format = create_format if self.reads_files and not self._manual else None
+        create_files(session, target, self._made, file_format=file_format)
+
+    def _check_format(self, session: Session) -> None:
+        """Look at the file format again, once in LOOK_SECONDS for each schema. If a person has altered it, the values
+        that were read through it since the last look are in doubt. If it cannot be created again, load batches go
+        through staging tables, which need none. Raises TargetConflict if the configuration forbids that."""
+        since, target = time.monotonic() - LOOK_SECONDS, self._plan.target
+        altered = self._formats.make_fit(session, target, since=since, creates=not self._manual)
+        if altered is None or (self.notes.looked_at or 0.0) > altered.noticed:
+            return
+        event = ALTERED.format(format=file_format_of(target), options=altered.options)
+        if altered.why is None:
+            event += ", and was created again"
+        elif self._plan.config.load_via is LoadVia.STAGE:
+            raise TargetConflict(f"{event}: {altered.why}", advice=f"Run: {replace_file_format(target)};")
+        else:
+            self.reads_files, self.notes.staging_until = False, time.monotonic() + STAGING_SECONDS
+            event += f", so load batches go through staging tables until it is as before: {altered.why}"
+            event += f" (run: {replace_file_format(target)})"
+        self._recorder.events.append(event)
+        if self._table.claim.checkpoint is not None:
+            now = f"{datetime.now(UTC):%Y-%m-%d %H:%M}"
+            self._table.doubt(self._table.claim.unverified or f"{event} (noticed {now} UTC): {IN_DOUBT}")
 
     def _remember_columns(self, columns: dict[str, str], created_on: str | None) -> None:
         if columns != self.columns:
@@ -255,6 +290,8 @@ class Target:
         if not self._looked:
             self._state = state = self._shown(session)
             if state is not None:
+                if self.reads_files:
+                    self._check_format(session)
                 if not self._is_marked(state):
                     self._settle_owner(session, state)  # rare
                 self.notes.looked_at = time.monotonic()
