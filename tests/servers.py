@@ -17,7 +17,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import hypothesis
 import psycopg
 import pytest
 from psycopg import sql
@@ -25,14 +24,12 @@ from psycopg import sql
 from pgsnow.embedded.broker import EmbeddedBroker
 from pgsnow.embedded.postgres import FAST_AND_FORGETFUL, EmbeddedPostgres
 from pgsnow.embedded.snowflake import EmbeddedSnowflake
+from tests.examples import register_profiles
 
 if TYPE_CHECKING:
     from pgsnow.model.settings.settings import Settings
 
-# How long an example takes says more of the machine than of the code.
-hypothesis.settings.register_profile("pgsnow", deadline=None, max_examples=40)
-hypothesis.settings.register_profile("thorough", deadline=None, max_examples=1000)  # `make stress`
-hypothesis.settings.load_profile("pgsnow")
+register_profiles()
 
 # A shell that starts the tests in the background has them, and all they start, ignore Ctrl-C; some tests press it.
 if threading.current_thread() is threading.main_thread():

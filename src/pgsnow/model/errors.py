@@ -510,7 +510,9 @@ class LogUnusable(TableError):
 
     retry = Retry.NOW
     backs_off = False
-    default_advice = "Nothing to do: changed rows are read from the table itself, and it then follows the log again."
+    default_advice = (
+        "Nothing to do: changed rows are read from the table itself, and it then follows the log again."
+    )
 
 
 class RelationChanged(LogUnusable):

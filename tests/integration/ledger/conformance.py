@@ -30,6 +30,7 @@ from pgsnow.model.report import Status, TableReport
 from pgsnow.model.table import Leaf, TargetName
 from pgsnow.model.types.mapping import Field
 from pgsnow.model.types.type_rules import numeric
+from tests.examples import rounds
 from tests.progress import CEILING
 
 HERE = ServerIdentity("7000000000000000001", 1)
@@ -355,7 +356,7 @@ class LedgerConformance:
         ann.checkpoints.advance(claim, checkpoint(x=10, mode=ReadMode.CURSOR, cursor=("a", "1")))
         ann.checkpoints.advance(claim, checkpoint(x=0, mode=ReadMode.CURSOR, cursor=("b", "1")))
 
-    @settings(max_examples=40, deadline=None, suppress_health_check=EXPECTED)
+    @settings(max_examples=rounds(12), deadline=None, suppress_health_check=EXPECTED)
     @given(
         moves=st.lists(
             st.tuples(st.integers(0, 1), st.integers(0, 2**63), st.sampled_from([1, 2]), st.booleans()),

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pgsnow.model.errors import TargetUnavailable
 from pgsnow.model.report import TableReport
 from pgsnow.testing.faults import RaiseAt
+from tests.examples import rounds
 from tests.integration.sync.test_deferred import fifty_days_go_by
 from tests.world import MemoryWorld, World
 
@@ -134,7 +135,7 @@ def test_files_that_are_lost_beside_loaded_ones_are_read_again_and_merged(events
         max_size=16,
     )
 )
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=rounds(3), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_order_of_transactions_and_ticks_copies_each_row_once(
     events: MemoryWorld, steps: list[str]
 ) -> None:

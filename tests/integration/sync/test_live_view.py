@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pgsnow.testing.faults import AtPhase, RaiseAt
+from tests.examples import rounds
 from tests.integration.sync.test_deferred import Journal, change, fifty_days_go_by, load, staged_rows, tick
 from tests.world import World
 
@@ -119,7 +120,9 @@ def test_at_any_tick_the_view_is_the_source(world: World) -> None:
     def rows_of(table: str) -> list[tuple[Any, ...]]:
         return world.snowflake(f"select {everything} from analytics.{table} order by id")
 
-    @settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(
+        max_examples=rounds(2), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    )
     @given(STEPS)
     def run(steps: list[tuple[list[tuple[str, int, int]], str]]) -> None:
         before = None

@@ -81,7 +81,7 @@ class LogReader(StrEnum):
 
 
 class Consistency(StrEnum):
-    """What of a tick a reader of the targets can see at once."""
+    """Which changes of a tick become visible together."""
 
     TABLE = "table"
     """Each table's changes become visible on their own."""

@@ -119,7 +119,7 @@ class SyncConfig(BaseModel):
     max_log_spool_mb: FromOne = 10_240
     """Megabytes of changes that one read of the log may keep on the worker's disk."""
     log_spool_dir: Text | None = None
-    """A folder on a disk that survives the worker, for changes that cannot be staged: the slot is freed nevertheless."""
+    """A folder on a disk that survives the worker, for changes that cannot be staged, so that the slot is freed."""
     consistency: ConsistencyChoice = Consistency.TABLE
     """Whether a tick's changes become visible table by table, or those of all tables at once."""
     max_rows_per_tick: FromOne = 1_000_000

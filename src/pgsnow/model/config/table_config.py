@@ -182,7 +182,7 @@ class TableOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     mode: Annotated[TableMode, BeforeValidator(_mode)] = TableMode.WATERMARK
-    """How changed rows are found: by a watermark, by transaction id, in the write-ahead log, or by reading everything."""
+    """How changed rows are found: by a watermark, by transaction id, in the log, or by reading everything."""
     every: Duration = 0.0
     """Minimum time between two runs of this table; 0 means every tick."""
     watermark_timezone: TimeZone | None = None

@@ -111,8 +111,8 @@ class KnownSlot:
     generation: number of the slot as it was made; 0: none was made yet. system, timeline, database: where it was made,
     as in ServerIdentity and Position ('' and 0: not known). confirmed: the newest LSN that was confirmed, or was about
     to be. unsettled: xids (32 bits) that the log has shown as committed, while they were still invisible to snapshots.
-    fingerprint: as the last tick saw it; empty: not seen yet. why: the reason why this generation was made. trouble: why
-    the log is not read at present; None: it is. figures: what the last tick has measured, for the status.
+    fingerprint: as the last tick saw it; empty: not seen yet. why: the reason why this generation was made. trouble:
+    why the log is not read at present; None: it is. figures: what the last tick has measured, for the status.
     """
 
     name: str
@@ -147,9 +147,9 @@ class SlotAction(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SlotVerdict:
-    """Decision about a slot. why: a sentence for events, `check` and the status; '': nothing is to be told. advice: what
-    a person can do. drop: a slot of this name is there, and is dropped first. doubtful: by `schema.table`, why its
-    changes may be missing in the log: it is bridged, and may join again in the same tick. unpublished: tables that the
+    """Decision about a slot. why: a sentence for events, `check` and the status; '': nothing is to be told. advice:
+    for a person. drop: a slot of this name is there, and is dropped first. doubtful: by `schema.table`, why its changes
+    may be missing in the log: it is bridged, and may join again in the same tick. unpublished: tables that the
     publication does not have in full, with the reason: they are bridged until it has."""
 
     action: SlotAction
@@ -241,8 +241,8 @@ def _broken(state: LogState, known: KnownSlot, system: str, timeline: int) -> st
         return "the source's timeline changed (failover or restore)"
     if state.end < known.confirmed:
         return (
-            f"the source's log ends at {format_lsn(state.end)}, before {format_lsn(known.confirmed)}, up to which it was"
-            " read (an older state was restored, or a standby took over that lacked the end)"
+            f"the source's log ends at {format_lsn(state.end)}, but was read up to {format_lsn(known.confirmed)} (an"
+            " older state was restored, or a standby took over that lacked the end)"
         )
     if slot is None:
         return f"{name} is gone (it was dropped, or a standby took over that did not have it)"

@@ -91,16 +91,19 @@ class LogAssembler:
             streamed.home.close()
         self.streamed, self._stream = {}, None
 
-    def take(self, body: memoryview) -> None:
-        """One message. Raises LogMalformed, LogSpoolFull, SpoolUnavailable, SpoolDenied."""
+    def take(self, body: memoryview) -> bool:
+        """One message; True at the end of a transaction, or of a piece of a streamed one. Raises LogMalformed,
+        LogSpoolFull, SpoolUnavailable, SpoolDenied."""
         self.reading.messages += 1
         self.reading.size += len(body)
         try:
             kind = body[0]
             if kind in _CHANGES:
                 self._change(body)
-            elif kind not in _IGNORED:
+                return False
+            if kind not in _IGNORED:
                 self._others[kind](body)
+            return self.between
         except (struct.error, IndexError, KeyError) as error:
             kind_text = bytes(body[:1]).decode("ascii", "replace")
             raise LogMalformed(

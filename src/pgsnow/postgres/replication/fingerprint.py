@@ -49,8 +49,8 @@ select current_setting('server_version_num')::int, current_setting('wal_level'),
         'options', options, 'comment', obj_description(oid, 'pg_publication')) from p),
     (select string_agg(concat_ws('/', oid, version, nspid), ' ' order by oid) from ns),
     (select jsonb_agg(jsonb_build_array(t.at, t.oid, t.relreplident,
-        (select coalesce(jsonb_agg(jsonb_build_array(concat_ws('/', r.oid, r.xmin), md5(r.row ->> 'prqual'), r.row ->> 'prattrs')
-                order by r.oid), '[]')
+        (select coalesce(jsonb_agg(jsonb_build_array(
+                concat_ws('/', r.oid, r.xmin), md5(r.row ->> 'prqual'), r.row ->> 'prattrs') order by r.oid), '[]')
          from (select r.oid, r.xmin::text, to_jsonb(r) as row from pg_publication_rel r, p
                where r.prpubid = p.oid and (r.prrelid = t.oid
                      or r.prrelid in (select relid from pg_partition_ancestors(t.oid)))) r),
@@ -64,7 +64,10 @@ select current_setting('server_version_num')::int, current_setting('wal_level'),
         end)) from t)
 """
 _SPILLED = "(select spill_bytes from pg_stat_replication_slots where slot_name = %(slot)s)"
-_SCHEMAS = "select n.oid, n.xmin::text as version, n.pnnspid as nspid from pg_publication_namespace n, p where n.pnpubid = p.oid"
+_SCHEMAS = (
+    "select n.oid, n.xmin::text as version, n.pnnspid as nspid"
+    " from pg_publication_namespace n, p where n.pnpubid = p.oid"
+)
 _NO_SCHEMAS = "select 0::oid as oid, '' as version, 0::oid as nspid where false"
 
 

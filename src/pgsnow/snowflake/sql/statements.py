@@ -166,12 +166,13 @@ def drop_staging(target: TargetName, batch: str) -> str:
 
 
 def put(path: Path, folder: str) -> str:
-    """The upload of a file into a folder of a stage. Part files are compressed Parquet, so nothing is compressed. The
-    client treats `*`, `?` and `[` in the path as a pattern, so such a path is a ValueError."""
+    """The upload of a file into a folder of a stage. Part files are compressed Parquet, so nothing is compressed, and
+    the client need not find out how a file is compressed: it reads the system's MIME types for each. It treats `*`, `?`
+    and `[` in the path as a pattern, so such a path is a ValueError."""
     local = path.absolute().as_posix()
     if any(c in local for c in "*?["):
         raise ValueError(f"{local!r}: PUT would interpret this path as a pattern")
-    options = f"AUTO_COMPRESS=FALSE OVERWRITE=TRUE PARALLEL={UPLOAD_THREADS}"
+    options = f"AUTO_COMPRESS=FALSE SOURCE_COMPRESSION=NONE OVERWRITE=TRUE PARALLEL={UPLOAD_THREADS}"
     return f"PUT {text('file://' + local)} {folder} {options}"
 
 
