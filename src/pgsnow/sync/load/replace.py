@@ -126,13 +126,18 @@ class ReplaceLoader(StagingTableLoader):
             return None
         steps = replace_at_once(self._content, batches, list(self._origins.values()))
         load.batches.record(self._content.batch)  # raises LeaseLost
+
+        def attempt(session: Session) -> LoadResult:
+            load.batches.running(session.number)  # a run that takes over the table cancels it
+            return load.run(session, steps)
+
         try:
-            result = load.session.do(lambda session: load.run(session, steps))
+            result = load.session.do(attempt)
         except TargetQueryFailed as refused:
             load.check_later(refused)
             load.target.make_fit(inspect=True)
             try:
-                result = load.session.do(lambda session: load.run(session, steps))
+                result = load.session.do(attempt)
             except TargetQueryFailed as again:
                 load.check_later(again)
                 if not load.target.refuse_files(again):
@@ -164,6 +169,7 @@ class ReplaceLoader(StagingTableLoader):
             load.run(session, [create_step(self._content)])
         foreign = foreign_columns(plan, describe(session, plan.target))
         content = replace(self._content, gone=load.gone(other_keys=self._other_keys))
+        load.batches.running(session.number)
         return load.run(session, replace_steps(content, foreign, self._rows))
 
 
