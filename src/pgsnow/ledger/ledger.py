@@ -23,6 +23,7 @@ from pgsnow.ledger.rejected_rows import RejectedRowStore
 from pgsnow.ledger.requests.requests import Requests
 from pgsnow.ledger.run_log import RunLog
 from pgsnow.ledger.session import LedgerSession
+from pgsnow.ledger.slots.joins import LogPositions
 from pgsnow.ledger.slots.store import Slots
 from pgsnow.postgres.connection import HasConninfo
 
@@ -53,6 +54,7 @@ class Ledger:
         self.checkpoints = Checkpoints(queries)
         self.backfills = Backfills(queries, self.leases.chunks)
         self.sweeps = Sweeps(queries)
+        self.log_positions = LogPositions(queries)
         self.deferred_loads = DeferredLoads(queries)
         self.loaded_files = LoadedFileStore(queries)
         self.certificates = Certificates(queries)
