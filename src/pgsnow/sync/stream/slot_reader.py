@@ -58,9 +58,10 @@ class SlotReader:
     _session: LogSession | LogPeek | None = field(default=None, init=False)
     _found: LogRead | None = field(default=None, init=False)
 
-    def read(self, horizon: Horizon) -> LogRead | None:
+    def read(self, horizon: Horizon, *, needed: bool = True) -> LogRead | None:
         """Read the log to its present end. None: no table can be read from it in this tick; the ledger says why. Raises
-        what the ledger raises."""
+        what the ledger raises. needed: False if no table is read from the log yet: then the slot is only made, if it
+        must be."""
         slot, publication = self.context.config.log_names(self.ledger_id)
         claim = self.context.ledger.slots.claim(slot, publication, run_id=self.run_id, holder=self.holder)
         if isinstance(claim, SlotRefusal):
@@ -69,7 +70,7 @@ class SlotReader:
         self._claim = claim
         try:
             conn = self._open.enter_context(self.connections.one())
-            self._found = self._read(conn, claim, horizon)
+            self._found = self._read(conn, claim, horizon, needed)
         except SlotBusy as busy:
             self.busy = busy
         except LogGap as gap:
@@ -114,7 +115,9 @@ class SlotReader:
             self._claim = None
         self._found = self._session = None
 
-    def _read(self, conn: psycopg.Connection, claim: SlotClaim, horizon: Horizon) -> LogRead | None:
+    def _read(
+        self, conn: psycopg.Connection, claim: SlotClaim, horizon: Horizon, needed: bool
+    ) -> LogRead | None:
         config, known = self.context.config, claim.known
         state = inspect_log(
             conn, known.name, known.publication, [t.source for t in self.context.config.logged]
@@ -131,6 +134,8 @@ class SlotReader:
             self._follow(conn, claim, horizon, verdict)
             return None
         self._forget(verdict)
+        if not needed:
+            return None
         point = take_log_point(conn)
         folder = self._open.enter_context(Spool(self.run_id)).batch_folder()
         session = self._session = self._open_session(
