@@ -19,11 +19,10 @@ from pgsnow.postgres.replication.connection import LogSource
 from pgsnow.postgres.replication.fingerprint import inspect_log
 from pgsnow.postgres.replication.reading import LogBudget, LogReading
 from pgsnow.postgres.replication.session import LogSession, open_session
-from pgsnow.postgres.replication.slot_creation import create_slot, drop_slot
+from pgsnow.postgres.replication.slot import create_slot, drop_slot
 from pgsnow.sync.pipeline.spool import Spool
 from pgsnow.sync.runtime.context import Connections, EngineContext
 from pgsnow.sync.runtime.log import logger
-from pgsnow.sync.stream.slot_names import slot_names
 
 MEGABYTE = 1 << 20
 
@@ -59,7 +58,7 @@ class SlotReader:
     def read(self, horizon: Horizon) -> LogRead | None:
         """Read the log to its present end. None: no table can be read from it in this tick; the ledger says why. Raises
         what the ledger raises."""
-        slot, publication = slot_names(self.context.config, self.ledger_id)
+        slot, publication = self.context.config.log_names(self.ledger_id)
         claim = self.context.ledger.slots.claim(slot, publication, run_id=self.run_id, holder=self.holder)
         if isinstance(claim, SlotRefusal):
             self.busy = claim.holder or "another worker"
@@ -125,6 +124,7 @@ class SlotReader:
             system=horizon.identity.system_identifier,
             timeline=horizon.identity.timeline,
             most_retained=config.max_retained_wal,
+            ours=config.log_slot is None,
         )
         self._state = state
         if verdict.action is not SlotAction.READ:
