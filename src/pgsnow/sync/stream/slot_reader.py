@@ -128,6 +128,7 @@ class SlotReader:
             system=horizon.identity.system_identifier,
             timeline=horizon.identity.timeline,
             most_retained=config.max_retained_wal,
+            ours=config.log_slot is None,
         )
         self._state = state
         if verdict.action is not SlotAction.READ:
