@@ -16,6 +16,7 @@ from pgsnow.ledger.queries import Queries
 from pgsnow.ledger.rejected_rows import RejectedRowStore
 from pgsnow.ledger.run_log import RunLog
 from pgsnow.ledger.session import LedgerSession
+from pgsnow.ledger.slots.joins import LogPositions
 from pgsnow.postgres.connection import HasConninfo
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class Ledger:
         self.checkpoints = Checkpoints(queries)
         self.backfills = Backfills(queries, self.leases.chunks)
         self.sweeps = Sweeps(queries)
+        self.log_positions = LogPositions(queries)
         self.deferred_loads = DeferredLoads(queries)
         self.loaded_files = LoadedFileStore(queries)
         self.rejected_rows = RejectedRowStore(queries)

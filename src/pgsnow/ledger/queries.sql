@@ -1776,3 +1776,42 @@ update {schema}.sync_slots
 set created_at = null, confirmed = 0, fingerprint = jsonb_build_object(), unsettled = '[]', figures = jsonb_build_object(), why = %(why)s,
     trouble = null, trouble_since = null, generation = generation + 1, system = '', timeline = 0
 where slot = %(slot)s and (lease_expires is null or lease_expires <= clock_timestamp() or fence = %(fence)s);
+
+-- name: begin_log_join
+-- The slot is not confirmed beyond its present position while this run of the table lasts.
+update {schema}.sync_slots
+set joins = joins || jsonb_build_object(%(table)s::text, jsonb_build_array(confirmed, %(fence)s::bigint)),
+    fingerprint = fingerprint || %(fingerprint)s::jsonb
+where slot = %(slot)s and generation > 0
+returning generation, confirmed, unsettled;
+
+-- name: end_log_join
+update {schema}.sync_slots set joins = joins - %(table)s::text
+where slot = %(slot)s and (joins -> %(table)s ->> 1)::bigint = %(fence)s;
+
+-- name: durable_in_log
+-- How far the changes of all tables are in their targets or staged. A table that has stayed behind for some time while
+-- others have not is left out: it is read otherwise later. A run of a table that was claimed again no longer counts.
+with positions as (
+    select (w.checkpoint -> 'log' ->> 1)::bigint as lsn, w.read_until
+    from {schema}.sync_watermarks w
+    where w.source_table = any (%(tables)s::text[])
+        and (w.checkpoint -> 'log' ->> 0)::bigint = %(generation)s
+), needed as (
+    select lsn from positions p
+    where read_until > clock_timestamp() - make_interval(secs => %(patience)s::float8)
+        or not exists (select from positions where lsn >= %(until)s)
+    union all
+    select (j.value ->> 0)::bigint
+    from {schema}.sync_slots s, jsonb_each(s.joins) j
+    join {schema}.sync_watermarks w on w.source_table = j.key and w.fence = (j.value ->> 1)::bigint
+    where s.slot = %(slot)s
+)
+select least(%(until)s::bigint, (select min(lsn) from needed)) as durable
+from {schema}.sync_slots where slot = %(slot)s and fence = %(fence)s;
+
+-- name: forget_log_positions
+-- Changes of these tables may be missing in the log: no position of theirs in it is continued from.
+update {schema}.sync_watermarks
+set checkpoint = checkpoint - 'log', loaded_checkpoint = loaded_checkpoint - 'log'
+where source_table = any (%(tables)s::text[]);

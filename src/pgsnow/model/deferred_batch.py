@@ -104,11 +104,14 @@ def copied_at_once(config: TableConfig, batches: Iterable[StagedBatch]) -> bool:
 
 def in_loads(batches: Sequence[StagedBatch], most: int) -> list[list[StagedBatch]]:
     """Consecutive batches that one MERGE can apply together: equal layouts, and at most `most` rows, unless a single
-    batch has more."""
+    batch has more. Columns that did not change keep the values that the target has before the MERGE, so a batch with
+    such rows, or one that truncates, begins another one."""
     loads: list[list[StagedBatch]] = []
     for batch in batches:
         last = loads[-1] if loads else []
         fits = last and last[0].layout == batch.layout and sum(b.rows for b in last) + batch.rows <= most
+        if batch.changes is not None and (batch.changes.unchanged or batch.changes.truncates):
+            fits = False
         if fits:
             last.append(batch)
         else:

@@ -24,6 +24,7 @@ PgsnowError
 │   └── SpoolDenied          the folder for part files is not ours                 after a fix
 ├── LogGap
 │   ├── SlotLost             the replication slot is gone, or lacks log            never (tables are read without it)
+│   ├── SlotNotMade          a new replication slot cannot be made now             never (tables are read without it)
 │   ├── PublicationMissing   the publication is gone                               never (tables are read without it)
 │   ├── LogSpoolFull         the changes need more disk than `max_log_spool_mb`    never (tables are read without it)
 │   └── LogMalformed         a message of the log makes no sense                   never (tables are read without it)
@@ -316,6 +317,10 @@ class LogGap(PgsnowError):
 
 class SlotLost(LogGap):
     """The replication slot is gone, was invalidated, or cannot be read by us."""
+
+
+class SlotNotMade(LogGap):
+    """A replication slot cannot be made now: transactions are open, or the server has no free slot."""
 
 
 class PublicationMissing(LogGap):

@@ -220,8 +220,12 @@ class TablePlan:
         if config.columns.on_overflow or config.on_overflow is not Overflow.REJECT:
             own = {name: how.recorded for name, how in config.columns.on_overflow.items()}
             values.append([config.on_overflow.recorded, own])
-        if config.mode is not TableMode.WATERMARK:
-            values.append({"mode": str(config.mode)})
+        # A table that is read from the log is loaded as one whose changes are found by the same columns.
+        mode = config.mode
+        if mode is TableMode.LOG:
+            mode = TableMode.XMIN if config.watermark_column is None else TableMode.WATERMARK
+        if mode is not TableMode.WATERMARK:
+            values.append({"mode": str(mode)})
         if conversions := {f.source: f.type.conversion for f in self.fields if f.type.conversion}:
             values.append({"conversions": conversions})
         values.extend(more)

@@ -33,6 +33,10 @@ class ChangeKinds:
     moved: bool = False
     truncates: bool = False
 
+    def __or__(self, other: ChangeKinds) -> ChangeKinds:
+        """The kinds of both."""
+        return ChangeKinds.from_json([*self.to_json(), *other.to_json()])
+
     def to_json(self) -> list[str]:
         """The names of the kinds that are there."""
         return [name for name in ("deletes", "unchanged", "moved", "truncates") if getattr(self, name)]
@@ -45,7 +49,7 @@ class ChangeKinds:
 
 @dataclass(frozen=True, slots=True)
 class PageChanges:
-    """What a page of changes has in addition to its rows, of which each key has one at most, deleted keys included.
+    """The rest of a page of changes beside its rows. A key occurs once at most, deleted keys included.
 
     commits: of each row, the end of its transaction's commit record (int64). unchanged: of each row, the positions
     among the plan's fields of the columns that it does not have, each between dots, such as `.2.5.` (string); NULL if

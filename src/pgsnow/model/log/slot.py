@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from hashlib import sha256
 from typing import Any
 
 from pgsnow.model.log.lsn import format_lsn
@@ -18,6 +19,7 @@ Fingerprint = Mapping[str, Mapping[str, str]]
 PUBLICATION = ""
 DEFAULT_RETAINED = 8 << 30
 """Bytes of write-ahead log that a slot may hold back, if neither the configuration nor the server limits them."""
+OLDEST_SERVER = 130_000
 LOST = "lost"
 
 
@@ -207,6 +209,10 @@ def slot_verdict(
 
 
 def _refused(state: LogState) -> SlotVerdict | None:
+    if state.server_version < OLDEST_SERVER:
+        return _refuse(
+            "mode log needs PostgreSQL 13 or newer", "Upgrade Postgres, or write `mode: watermark` or `mode: xmin`."
+        )
     if state.in_recovery:
         return _refuse(
             "POSTGRES_DSN leads to a standby, and mode log reads from a primary",
@@ -278,6 +284,12 @@ _CHANGED = {
     "options": "what the publication publishes was changed",
     "schemas": "the schemas in the publication were changed",
 }
+
+
+def slot_name_of(ledger: str) -> str:
+    """The slot's name, and the publication's, unless the configuration names others. ledger: the ledger's id, which
+    stays when it is moved."""
+    return f"pgsnow_{sha256(ledger.encode()).hexdigest()[:12]}"
 
 
 def doubts(known: KnownSlot, state: LogState) -> dict[str, str]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pgsnow.model.errors import LogMalformed
 from pgsnow.model.log.relation import LogRelation
 from pgsnow.postgres.replication import messages as m
-from pgsnow.postgres.replication.spool import EXTENT, MEMORY, Extent, SpoolBudget, SpoolFile
+from pgsnow.postgres.replication.spool import EXTENT, Extent, SpoolBudget, SpoolFile
 from pgsnow.postgres.replication.spooled import Part, SpooledReading
 
 _CHANGES = frozenset(b"IUD")
@@ -134,7 +134,7 @@ class LogAssembler:
         self._held += len(body) + 4
         if len(extent.data) >= EXTENT:
             extent.seal()
-        if self._held >= MEMORY:
+        if self._held >= self._budget.memory:
             self._spill()
 
     def _extent(self, oid: int) -> Extent:
@@ -153,10 +153,7 @@ class LogAssembler:
 
     def _spill(self) -> None:
         """Write all that is in memory to disk, except what was rolled back."""
-        stream = self._stream
-        self._budget.reading = (
-            f"the changes of transaction {stream.xid}" if stream else "changes of committed transactions"
-        )
+        self._budget.transaction = self._stream.xid if self._stream else self.reading.xids[-1]
         for extent in self._memory:
             if not extent.home.closed:
                 extent.write()

@@ -58,7 +58,7 @@ _ROLE = (
 
 @dataclass(frozen=True, slots=True)
 class LogSource:
-    """What is read: a slot of a server, filtered by a publication. settings: of an ordinary connection to it.
+    """Names a slot of a server and the publication that filters it. settings: of an ordinary connection to it.
 
     patience: seconds without a sign of life after which the server ends a session. A server that shuts down waits for
     all sessions, hence for a session that nobody uses at most that long."""

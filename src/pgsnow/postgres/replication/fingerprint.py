@@ -30,7 +30,7 @@ _SCHEMAS_SINCE = 150_000
 _STATISTICS_SINCE = 140_000
 _QUERY = """
 with p as (
-    select oid, xmin::text as version, puballtables, pubviaroot,
+    select oid, xmin::text as version, puballtables,
            to_jsonb(pg_publication) - 'pubowner' - 'pubname' - 'oid' as options
     from pg_publication where pubname = %(publication)s
 ), ns as (
@@ -45,8 +45,8 @@ select current_setting('server_version_num')::int, current_setting('wal_level'),
     current_database(), {lsn}, pg_size_bytes(current_setting('max_slot_wal_keep_size', true)),
     (select to_jsonb(s) from pg_replication_slots s where slot_name = %(slot)s),
     {spilled},
-    (select jsonb_build_object('oid', oid, 'version', version, 'all', puballtables, 'via_root', pubviaroot,
-        'options', options, 'comment', obj_description(oid, 'pg_publication')) from p),
+    (select jsonb_build_object('oid', oid, 'version', version, 'all', puballtables, 'options', options,
+         'comment', obj_description(oid, 'pg_publication')) from p),
     (select string_agg(concat_ws('/', oid, version, nspid), ' ' order by oid) from ns),
     (select jsonb_agg(jsonb_build_array(t.at, t.oid, t.relreplident,
         (select coalesce(jsonb_agg(jsonb_build_array(
@@ -134,7 +134,7 @@ def _publication(row: Mapping[str, Any]) -> PublicationState:
     options = row["options"]
     return PublicationState(
         frozenset(name for name in OPERATIONS if options.get(f"pub{name}")),
-        via_root=row["via_root"],
+        via_root=bool(options.get("pubviaroot")),
         all_tables=row["all"],
         comment=row["comment"] or "",
     )

@@ -20,7 +20,7 @@ KEEPALIVE_BODY = Struct(">BQqB")
 """Kind, position of the server, time, and whether it asks for an answer."""
 OID = Struct(">I")
 IN_STREAM = Struct(">II")
-"""Of a change in a streamed transaction: the (sub)transaction's id and the table's oid."""
+"""Head of a change in a streamed transaction: the (sub)transaction's id and the table's oid."""
 COMMIT = Struct(">BQQq")
 """Flags, begin and end of the commit record, and its time in microseconds since EPOCH."""
 BEGIN = Struct(">QqI")

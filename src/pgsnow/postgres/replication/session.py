@@ -27,7 +27,7 @@ from pgsnow.postgres.replication.connection import (
     slot_failed,
 )
 from pgsnow.postgres.replication.reading import LogBudget
-from pgsnow.postgres.replication.spool import SpoolBudget
+from pgsnow.postgres.replication.spool import MEMORY, SpoolBudget
 from pgsnow.postgres.replication.spooled import SpooledReading
 
 _QUIET, _QUIET_LONGEST = 0.02, 0.5
@@ -193,10 +193,11 @@ def open_session(
     *,
     folder: Path,
     spool_limit: int,
+    memory: int = MEMORY,
     check: Callable[[], None] = lambda: None,
 ) -> LogSession:
-    """Begin to read the slot. sql_connection: an ordinary connection to the source. folder: for changes that do not
-    fit in memory, of which spool_limit is the most (bytes). check: see LogSession.
+    """Begin to read the slot. sql_connection: an ordinary connection to the source. folder: for changes beyond
+    memory (bytes), of which spool_limit is the most (bytes). check: see LogSession.
 
     Raises LogSessionUnavailable if only SQL functions can read the slot now; SlotBusy; SlotLost; SourceUnavailable,
     SourceAccessDenied."""
@@ -207,5 +208,5 @@ def open_session(
         conn.close()
         raise slot_failed(sql_connection, source.slot, error) from error
     return LogSession(
-        conn, sql_connection, source, LogAssembler(SpoolBudget(folder, spool_limit), begin), check
+        conn, sql_connection, source, LogAssembler(SpoolBudget(folder, spool_limit, memory), begin), check
     )

@@ -19,7 +19,7 @@ from pgsnow.model.log.relation import LogRelation
 EXTENT = 2 << 20
 """Bytes of messages after which a table's next extent begins."""
 MEMORY = 32 << 20
-"""Bytes of messages that are held in memory, in all."""
+"""Bytes of messages that are held in memory, in all, if nothing else is said."""
 _PASSING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EMFILE, errno.ENFILE})
 
 
@@ -124,21 +124,24 @@ class SpoolFile:
 
 
 class SpoolBudget:
-    """The bytes on disk that all spooled changes of a session may have."""
+    """The bytes on disk that all spooled changes of a session may have (limit), and those in memory before they are
+    written."""
 
-    def __init__(self, folder: Path, limit: int) -> None:
+    def __init__(self, folder: Path, limit: int, memory: int = MEMORY) -> None:
         self.folder = folder
         self.limit = limit
+        self.memory = memory
         self.used = 0
         self.spilled = 0
-        self.reading = "changes"
-        """What is being read, for the message of an error."""
+        self.transaction = 0
+        """The id of the transaction whose changes are being read."""
 
     def take(self, size: int) -> None:
         """Raises LogSpoolFull if that is too much."""
         if self.used + size > self.limit:
             raise LogSpoolFull(
-                f"{self.reading} of the log need more than {self.limit >> 20} MB on the worker's disk"
+                f"the changes of the log up to those of transaction {self.transaction} need more than"
+                f" {self.limit >> 20} MB on the worker's disk"
             )
         self.used += size
         self.spilled += size

@@ -1,4 +1,4 @@
-"""What one read of the log returns: its changes in the spool, by table."""
+"""Changes that one read of the log returns, in the spool, by table."""
 
 from __future__ import annotations
 

@@ -101,16 +101,20 @@ def fill_steps(
     parts: Sequence[Path] | None = None,
     hashed: bool = False,
     force: bool = False,
+    more: Sequence[tuple[str, str]] = (),
 ) -> tuple[Step, ...]:
     """Load the batch's rows into the staging table of the batch `into`, and prove that it has all of them.
 
-    hashed: the part files have HASH_COLUMN. force: load files even if files of these names were loaded before.
+    hashed: the part files have HASH_COLUMN. force: load files even if files of these names were loaded before. more:
+    further columns of the files that are loaded, with their types.
     """
     paths = tuple(part.path for part in batch.parts)
     if method != "stage":
-        columns = [*(field.target for field in output), *([HASH_COLUMN] if hashed else []), ORDER_COLUMN]
-        text = sql.insert_into_staging(target, into, columns)
-        return (BoundInsert(text, paths, _all_rows(target, batch, None)),)
+        names = [*(field.target for field in output), *([HASH_COLUMN] if hashed else [])]
+        names += [*(name for name, _ in more), ORDER_COLUMN]
+        text = sql.insert_into_staging(target, into, names)
+        chosen = None if batch.changes is None else names
+        return (BoundInsert(text, paths, _all_rows(target, batch, None), columns=chosen),)
     copy = stage.copy(target, batch.batch, into, force=force)
     return (
         *stage.put(target, batch.batch, paths if parts is None else parts),

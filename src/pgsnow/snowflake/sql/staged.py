@@ -59,17 +59,19 @@ def staged_source(
     bound: int = 0,
     counted: bool = False,
     hashed: bool = False,
+    more: Sequence[tuple[str, str]] = (),
 ) -> str:
     """Text for FROM: the rows of part files as `r`, each column in the type that it would have in a staging table, and
     `n`, one row that is there even if no file is. Its guard is `guarded`, which the statement must use.
 
     origins: folders in a stage, as `Stage.origin` names them, each with its closing slash. bound: the rows are so many
     rows of bound values instead: one `?` for each value, row by row, the order last. counted: `n` has the number of
-    rows in the target and their highest fence, which are metadata. hashed: the files have HASH_COLUMN.
+    rows in the target and their highest fence, which are metadata. hashed: the files have HASH_COLUMN. more: further
+    columns of the files, with their types; before the order.
     """
     columns = [(f.target, f.type.staged) for f in output]
     columns += [(HASH_COLUMN, "VARCHAR")] if hashed else []
-    columns.append((ORDER_COLUMN, WHOLE))
+    columns += [*more, (ORDER_COLUMN, WHOLE)]
     if bound:
         row = f"({', '.join('?' for _ in columns)})"
         paths, places = (
@@ -90,18 +92,18 @@ def staged_source(
     return f"(SELECT {there}) AS n LEFT JOIN ({rows}) AS r ON TRUE"
 
 
-def guarded(value: str, rows: int, target: ExpectedTarget | None = None) -> str:
+def guarded(value: str, rows: int, target: ExpectedTarget | None = None, read: str = READ) -> str:
     """This value of each row of a `staged_source`, which can only be computed if so many rows were read, and if the
     target is as expected (None: it is not compared; else the source must be `counted`).
 
     Else the statement fails with error 100038 and changes nothing; `found_by_guard` reads its message. The value must
-    be one that every row of the statement needs, such as the fence.
+    be one that every row of the statement needs, such as the fence. read: counts the rows that were read.
     """
-    right = f"{READ} = {rows}"
+    right = f"{read} = {rows}"
     if target is not None:
         right += f" AND n.{TARGET_ROWS} = {target.rows}"
         right += f" AND n.{TARGET_FENCE} >= {target.fence}" if target.fence is not None else ""
-    found = f"'pgsnow read ' || {READ} || ' rows, target ' || n.{TARGET_ROWS}"
+    found = f"'pgsnow read ' || {read} || ' rows, target ' || n.{TARGET_ROWS}"
     return f"IFF({right}, {value}, TO_NUMBER({found}))"
 
 

@@ -150,12 +150,20 @@ def audit(run_id: str) -> tuple[Filled, ...]:
     return ((SYNCED_AT_COLUMN, NOW), (RUN_ID_COLUMN, text(run_id)))
 
 
-def create_staging(target: TargetName, batch: str, output: Sequence[Field], *, hashed: bool = False) -> str:
+def create_staging(
+    target: TargetName,
+    batch: str,
+    output: Sequence[Field],
+    *,
+    hashed: bool = False,
+    more: Sequence[tuple[str, str]] = (),
+) -> str:
     """OR REPLACE: a repeated batch starts empty, and COPY's load history, which belongs to the table, is empty too.
-    Transient and without time travel: only this batch's MERGE reads it."""
+    Transient and without time travel: only this batch's MERGE reads it. more: further columns, with their types."""
     columns = [f"{quote(f.target)} {declared(f.type.staged)}" for f in output]
     if hashed:
         columns.append(f"{quote(HASH_COLUMN)} {declared('VARCHAR')}")
+    columns += [f"{quote(name)} {declared(kind)}" for name, kind in more]
     columns.append(f"{quote(ORDER_COLUMN)} {WHOLE}")
     table = qualified(staging_table(target, batch))
     return f"CREATE OR REPLACE TRANSIENT TABLE {table} ({', '.join(columns)}) DATA_RETENTION_TIME_IN_DAYS=0"

@@ -127,6 +127,10 @@ def _load(
 ) -> tuple[LoadResult, bool]:
     """One attempt. If no guard notices that the target was altered, the run looks at it first. True: the statement
     would have failed if the target had rows of later runs."""
+    if any(batch.changes is not None for batch, _ in batches):
+        from pgsnow.sync.load.changes.merge import merge_staged  # only for changes
+
+        return merge_staged(load, session, batches, into), True
     audited, target = load.audited(marks=True), load.expected
     places = [(batch, stage.origin(batch.layout.target, batch.batch)) for batch, stage in batches]
     known = [(batch, origin) for batch, origin in places if origin is not None]

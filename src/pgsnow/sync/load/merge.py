@@ -46,7 +46,7 @@ class MergeLoader:
         if not load.session.failed:
             load.batches.loaded(batch.batch, batch.size)
         if self.shadow is None:
-            load.check_counts(result, batch.rows)
+            load.check_counts(result, batch.rows, checked=batch.changes is not None)
         return TargetRecreated() if recreated else Loaded(result.inserted)
 
     def finish(self) -> Complete:
@@ -57,6 +57,10 @@ class MergeLoader:
     def _attempt(self, session: Session, batch: LoadBatch) -> LoadResult:
         """The first attempt leaves out files that are already in the stage; later attempts upload all files. If no
         guard of the statement notices that the target was altered, the run looks at it first."""
+        if batch.changes is not None:
+            from pgsnow.sync.load.changes.merge import merge_batch  # only for changes
+
+            return merge_batch(self.context, session, batch)
         load, steps = self.context, self._steps(batch)
         if not isinstance(steps[-1], GuardedStatement) or load.expected is None:
             load.target.look(session, loading=batch.rows)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pgsnow.model.checkpoint import Checkpoint
-from pgsnow.model.config.sync_config import LoadMethod
+from pgsnow.model.config.sync_config import LoadMethod, TableMode
 from pgsnow.model.deferred_batch import StagedBatch, copied_at_once, in_loads
 from pgsnow.model.duration import format_duration
 from pgsnow.model.errors import StagedRowsLost, StagingRefused, TargetMissing, TargetQueryFailed
@@ -61,7 +61,7 @@ def loads_now(run: RunContext) -> bool:
 def may_wait(run: RunContext) -> bool:
     """False if it is already clear that more than changes must be read, or that the table has been altered."""
     config = run.plan.config
-    if not (config.load_every > 0 or config.insert_only):
+    if not (config.load_every > 0 or config.insert_only) or config.mode is TableMode.LOG:
         return False
     if run.plan.whole or run.options.refresh or run.checkpoint is None:
         return False

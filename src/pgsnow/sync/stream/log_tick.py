@@ -1,0 +1,136 @@
+"""The log in one tick: it is read once for all tables with `mode: log`, and confirmed when their changes are staged.
+
+A table is read from the log if everything that committed before the log begins is in its target, or staged. If it is
+not (a new table, a slot that was lost, an altered definition), it is read as without a log in this tick, and joins the
+log afterwards. So the slot never waits for one table, and each way out of the ordinary ends in a read that is known to
+lose nothing. docs/decisions/64-one-log-for-all-tables.md
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from pgsnow.ledger.claim import Claim
+from pgsnow.model.checkpoint import Checkpoint, Horizon, ReadMode
+from pgsnow.model.errors import PgsnowError
+from pgsnow.model.log.position import LogPosition
+from pgsnow.model.plan import TablePlan
+from pgsnow.postgres.incremental.next_checkpoint import ReadPoint, next_checkpoint
+from pgsnow.postgres.incremental.probe import Probe
+from pgsnow.postgres.incremental.streaming import stream_probe
+from pgsnow.postgres.replication.reading import ChangeBlock
+from pgsnow.sync.runtime.context import Connections, EngineContext
+from pgsnow.sync.runtime.planner import Prepared
+from pgsnow.sync.stream.slot_reader import LogRead, SlotReader
+
+
+@dataclass(frozen=True, slots=True)
+class TableLog:
+    """One table's part of a read of the log. before: how far it was read before. found: None if another worker reads
+    the log at present, so that this run leaves the table as it is. has_changes: there are changes that are not staged
+    yet."""
+
+    table: str
+    oid: int
+    before: LogPosition
+    probe: Probe
+    found: LogRead | None
+    tick: LogTick
+    has_changes: bool
+
+    def blocks(self) -> Iterator[ChangeBlock]:
+        """The changes that are not staged yet, in commit order. May be called again."""
+        return iter(()) if self.found is None else self.found.reading.blocks(self.oid, after=self.before.lsn)
+
+    def checkpoint(self, plan: TablePlan, before: Checkpoint | None, horizon: Horizon) -> Checkpoint:
+        """The checkpoint after these changes. If the read ended before the noted end of the log, only the position in
+        the log moves. Raises ValueError for a table without a checkpoint."""
+        if before is None:
+            raise ValueError(f"{plan.config.name} has no checkpoint")
+        if self.found is None:
+            return before
+        position = replace(self.before, lsn=max(self.before.lsn, self.found.reading.end))
+        if not self.found.reading.complete:
+            return before.evolve(log=position)
+        moved = next_checkpoint(before, horizon, self.probe.point, seen=before.seen)
+        return moved.evolve(log=position)
+
+    def staged(self) -> None:
+        """The changes are durable, and the ledger says so."""
+        self.tick.staged(self.table)
+
+
+@dataclass(eq=False)
+class LogTick:
+    """See the module. reads: False if the tick reads tables as a whole, so that the log waits. Thread-safe after
+    `read`; close it at the end of the tick."""
+
+    context: EngineContext
+    connections: Connections
+    run_id: str
+    reads: bool = True
+    _reader: SlotReader | None = field(default=None, init=False)
+    _found: LogRead | None = field(default=None, init=False)
+    _left: set[str] = field(default_factory=set, init=False)
+    """Tables that are read otherwise in this tick, although they could be read from the log."""
+    _waiting: set[str] = field(default_factory=set, init=False)
+    """Tables whose changes are not staged yet."""
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
+
+    def read(self, claims: Sequence[Claim], horizon: Horizon) -> None:
+        """Read the log up to its present end. If that is impossible, no table is read from it in this tick, and the
+        ledger says why. claims: of the tick."""
+        if self.reads and claims:
+            first = claims[0]
+            self._reader = SlotReader(self.context, self.connections, self.run_id, first.holder, first.ledger)
+            self._found = self._reader.read(horizon)
+
+    def part_of(self, claim: Claim, prepared: Prepared, horizon: Horizon) -> TableLog | None:
+        """The table's part; None: it must be read otherwise in this tick."""
+        found, checkpoint = self._found, claim.checkpoint
+        if checkpoint is None or checkpoint.log is None or claim.table in self._left:
+            return None
+        position, oid = checkpoint.log, prepared.plan.source.oid
+        if self._reader is not None and self._reader.busy is not None:
+            if isinstance(self._reader.busy, PgsnowError):
+                raise self._reader.busy
+            at = ReadPoint(ReadMode.XMIN, checkpoint.x, checkpoint.x)
+            return TableLog(claim.table, oid, position, Probe(at, False, None), None, self, False)
+        if found is None:
+            return None
+        if position.generation != found.generation or position.lsn < found.reading.begin:
+            return None
+        if str(prepared.plan.config.source) in found.barred:
+            return None
+        if prepared.drift.has_work or prepared.drift.full_read or claim.reset_to is not None:
+            return None
+        probe = stream_probe(prepared.plan, checkpoint, horizon, found.point)
+        if probe is None:
+            return None
+        has_changes = oid in found.reading.tables
+        self._waiting.add(claim.table)
+        return TableLog(claim.table, oid, position, probe, found, self, has_changes)
+
+    def leave(self, table: str) -> None:
+        """Read the table otherwise from now on, in this tick."""
+        with self._lock:
+            self._left.add(table)
+            self._waiting.discard(table)
+
+    def staged(self, *tables: str) -> None:
+        """The changes of these tables are durable. After the last table, what was read is confirmed."""
+        with self._lock:
+            before = len(self._waiting)
+            self._waiting.difference_update(tables)
+            if before and not self._waiting and self._reader is not None:
+                self._reader.confirm()
+
+    def close(self) -> None:
+        """Confirm what is durable, if that was not done yet, and end or keep the session. Idempotent. Never raises
+        PgsnowError."""
+        if self._reader is not None:
+            self._reader.confirm()
+            self._reader.close()
+            self._found = None

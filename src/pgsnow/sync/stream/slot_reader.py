@@ -1,0 +1,203 @@
+"""Reads the slot up to the present end of the log, and confirms how far its changes are durable."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+
+import psycopg
+
+from pgsnow.ledger.slots.store import SlotClaim, SlotRefusal
+from pgsnow.model.checkpoint import Horizon
+from pgsnow.model.config.table_config import TableConfig, TableMode
+from pgsnow.model.errors import LeaseLost, LogGap, PgsnowError, SlotBusy
+from pgsnow.model.log.slot import LogState, SlotAction, SlotVerdict, slot_verdict
+from pgsnow.postgres.incremental.streaming import LogPoint, running_xids, still_invisible, take_log_point
+from pgsnow.postgres.replication.connection import LogSource
+from pgsnow.postgres.replication.fingerprint import inspect_log
+from pgsnow.postgres.replication.reading import LogBudget, LogReading
+from pgsnow.postgres.replication.session import LogSession, open_session
+from pgsnow.postgres.replication.slot_creation import create_slot, drop_slot
+from pgsnow.sync.pipeline.spool import Spool
+from pgsnow.sync.runtime.context import Connections, EngineContext
+from pgsnow.sync.runtime.log import logger
+from pgsnow.sync.stream.slot_names import slot_names
+
+MEGABYTE = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class LogRead:
+    """The result of one read. point: taken before the end that was read to. barred: by `schema.table`, why the log may
+    lack changes of it."""
+
+    generation: int
+    reading: LogReading
+    point: LogPoint
+    barred: Mapping[str, str]
+
+
+@dataclass(eq=False)
+class SlotReader:
+    """One slot in one tick: call `read` once, then `confirm`, then `close`. Not thread-safe."""
+
+    context: EngineContext
+    connections: Connections
+    run_id: str
+    holder: str
+    ledger_id: str
+    busy: str | PgsnowError | None = None
+    """The worker of this ledger that reads the slot at present; or the error, if something else reads it."""
+    _open: ExitStack = field(default_factory=ExitStack, init=False)
+    _claim: SlotClaim | None = field(default=None, init=False)
+    _state: LogState | None = field(default=None, init=False)
+    _session: LogSession | None = field(default=None, init=False)
+    _found: LogRead | None = field(default=None, init=False)
+
+    def read(self, horizon: Horizon) -> LogRead | None:
+        """Read the log to its present end. None: no table can be read from it in this tick; the ledger says why. Raises
+        what the ledger raises."""
+        slot, publication = slot_names(self.context.config, self.ledger_id)
+        claim = self.context.ledger.slots.claim(slot, publication, run_id=self.run_id, holder=self.holder)
+        if isinstance(claim, SlotRefusal):
+            self.busy = claim.holder or "another worker"
+            return None
+        self._claim = claim
+        try:
+            conn = self._open.enter_context(self.connections.one())
+            self._found = self._read(conn, claim, horizon)
+        except SlotBusy as busy:
+            self.busy = busy
+        except LogGap as gap:
+            self._trouble(claim, str(gap))
+            self._make_again(conn, claim, horizon, str(gap), drop=True)
+        except PgsnowError as error:
+            self._trouble(claim, str(error))
+        return self._found
+
+    def confirm(self) -> None:
+        """Let the server remove log whose changes are durable for all tables. Idempotent. Never raises PgsnowError: the
+        next tick confirms more."""
+        found, claim, session = self._found, self._claim, self._session
+        if found is None or claim is None or session is None or self._state is None:
+            return
+        slots, names = self.context.ledger.slots, [t.name for t in self._tables]
+        try:
+            durable = self.context.ledger.log_positions.durable(
+                claim, found.generation, found.reading.end, names
+            )
+            if durable > claim.known.confirmed:
+                slots.advance(
+                    claim,
+                    durable,
+                    fingerprint=self._state.fingerprint,
+                    figures=self._figures(found.reading),
+                    complete=found.reading.complete,
+                )
+            session.confirm(durable)
+        except LeaseLost:
+            return
+        except PgsnowError as error:
+            logger(run_id=self.run_id).warning("slot not confirmed", error=str(error), advice=error.advice)
+
+    def close(self) -> None:
+        """End the session, and release the slot for other workers. Idempotent. Never raises PgsnowError."""
+        with contextlib.suppress(PgsnowError):
+            self._open.close()
+        if self._claim is not None:
+            with contextlib.suppress(PgsnowError):
+                self.context.ledger.slots.release(self._claim)
+            self._claim = None
+        self._found = self._session = None
+
+    @property
+    def _tables(self) -> list[TableConfig]:
+        return [table for table in self.context.config.enabled if table.mode is TableMode.LOG]
+
+    def _read(self, conn: psycopg.Connection, claim: SlotClaim, horizon: Horizon) -> LogRead | None:
+        config, known = self.context.config, claim.known
+        state = inspect_log(conn, known.name, known.publication, [t.source for t in self._tables])
+        verdict = slot_verdict(
+            state,
+            known,
+            system=horizon.identity.system_identifier,
+            timeline=horizon.identity.timeline,
+            most_retained=config.max_retained_wal,
+        )
+        self._state = state
+        if verdict.action is not SlotAction.READ:
+            self._follow(conn, claim, horizon, verdict)
+            return None
+        self._forget(verdict)
+        point = take_log_point(conn)
+        folder = self._open.enter_context(Spool(self.run_id)).batch_folder()
+        session = open_session(
+            LogSource(self.context.settings.source, known.name, known.publication),
+            conn,
+            folder=folder,
+            spool_limit=config.max_log_spool_mb * MEGABYTE,
+        )
+        self._session = session
+        self._open.callback(session.close)
+        reading = session.read(point.lsn, LogBudget())
+        self._open.callback(reading.close)
+        unsettled = still_invisible(conn, reading.committed | known.unsettled)
+        if unsettled != known.unsettled:
+            self.context.ledger.slots.advance(claim, known.confirmed, unsettled=unsettled, complete=False)
+        return LogRead(known.generation, reading, point, {**verdict.doubtful, **verdict.unpublished})
+
+    def _follow(
+        self, conn: psycopg.Connection, claim: SlotClaim, horizon: Horizon, verdict: SlotVerdict
+    ) -> None:
+        """Carry out a verdict after which the log is not read in this tick."""
+        if verdict.action is SlotAction.WAIT:
+            self.busy = SlotBusy(verdict.why)
+        elif verdict.action is SlotAction.CREATE:
+            self._make_again(conn, claim, horizon, verdict.why, drop=verdict.drop)
+        else:
+            self._trouble(claim, f"{verdict.why}. {verdict.advice}")
+
+    def _make_again(
+        self, conn: psycopg.Connection, claim: SlotClaim, horizon: Horizon, why: str, *, drop: bool
+    ) -> None:
+        """Make the slot, as a new generation: every table is read otherwise first, and joins it then."""
+        slots = self.context.ledger.slots
+        try:
+            if drop:
+                drop_slot(conn, claim.slot)
+            begin = create_slot(conn, claim.slot)
+            slots.new_generation(
+                claim,
+                begin,
+                why=why,
+                system=horizon.identity.system_identifier,
+                timeline=horizon.identity.timeline,
+                database=horizon.position.database if horizon.position else 0,
+                fingerprint=self._state.fingerprint if self._state else None,
+            )
+            slots.advance(claim, begin, unsettled=running_xids(conn), complete=False)
+        except PgsnowError as error:
+            self._trouble(claim, str(error))
+
+    def _forget(self, verdict: SlotVerdict) -> None:
+        """The tables whose changes may be missing in the log lose their position in it, before that is forgotten."""
+        doubtful = {t.name for t in self._tables if str(t.source) in verdict.doubtful}
+        if doubtful:
+            self.context.ledger.log_positions.forget(sorted(doubtful))
+
+    def _trouble(self, claim: SlotClaim, why: str) -> None:
+        logger(run_id=self.run_id).warning("the log is not read", reason=why)
+        with contextlib.suppress(PgsnowError):
+            self.context.ledger.slots.trouble(claim, why)
+
+    def _figures(self, reading: LogReading) -> dict[str, object]:
+        newest = reading.newest_commit
+        return {
+            "messages": reading.messages,
+            "bytes": reading.size,
+            "spilled": reading.spilled,
+            "newest_commit": newest.isoformat() if newest else None,
+            "retained": self._state.retained if self._state else None,
+        }
