@@ -16,7 +16,6 @@ from pgsnow.ledger.queries import Queries
 from pgsnow.ledger.rejected_rows import RejectedRowStore
 from pgsnow.ledger.run_log import RunLog
 from pgsnow.ledger.session import LedgerSession
-from pgsnow.ledger.slots.joins import LogPositions
 from pgsnow.postgres.connection import HasConninfo
 
 if TYPE_CHECKING:
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from pgsnow.ledger.history.history import History
     from pgsnow.ledger.history.ticks import Ticks
     from pgsnow.ledger.requests.requests import Requests
+    from pgsnow.ledger.slots.joins import LogPositions
     from pgsnow.ledger.slots.store import Slots
 
 LEASE_SECONDS = 600.0
@@ -58,7 +58,6 @@ class Ledger:
         self.checkpoints = Checkpoints(queries)
         self.backfills = Backfills(queries, self.leases.chunks)
         self.sweeps = Sweeps(queries)
-        self.log_positions = LogPositions(queries)
         self.deferred_loads = DeferredLoads(queries)
         self.loaded_files = LoadedFileStore(queries)
         self.rejected_rows = RejectedRowStore(queries)
@@ -89,6 +88,12 @@ class Ledger:
         from pgsnow.ledger.slots.store import Slots
 
         return Slots(self._queries, self._lease_seconds)
+
+    @cached_property
+    def log_positions(self) -> LogPositions:
+        from pgsnow.ledger.slots.joins import LogPositions
+
+        return LogPositions(self._queries)
 
     @cached_property
     def history(self) -> History:

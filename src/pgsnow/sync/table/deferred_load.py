@@ -231,10 +231,10 @@ def load_all(run: RunContext, waiting: Sequence[StagedBatch]) -> None:
     """Load the staged batches. Raises CANNOT_BE_LOADED."""
     first = next_batch(waiting, run.claim.fence)
     if copied_at_once(run.plan.config, waiting):
-        run.destination.load_staged(waiting, first)
+        run.destination.load_staged(waiting, first, copies=True)
         return
     for at, batches in enumerate(in_loads(waiting, run.plan.config.max_rows_per_load)):
-        run.destination.load_staged(batches, first + at)
+        run.destination.load_staged(batches, first + at, copies=False)
     if run.plan.config.insert_only:  # an update that the source showed late was copied before
         run.destination.remove_duplicates()
 
