@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.integration.postgres.conftest import lab
+from tests.integration.postgres.conftest import lab, plain_role
 from tests.integration.postgres.lab import Lab
 from tests.integration.replication.log_lab import LogLab, log_of
 
-__all__ = ["lab"]
+__all__ = ["lab", "plain_role"]
 
 
 @pytest.fixture

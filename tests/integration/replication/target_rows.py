@@ -42,7 +42,7 @@ class TargetRows:
         before = dict(self.rows)
         for page in batch:
             rows, gone = page.page.rows.to_pylist(), page.deleted.to_pylist()
-            assert len(page.commits) == len(rows) and len(page.deleted_commits) == len(gone)
+            assert [len(page.commits), len(page.deleted_commits)] == [len(rows), len(gone)]
             for key in gone:
                 self.rows.pop(self._key(key), None)
             for at, row in enumerate(rows):

@@ -58,6 +58,9 @@ class PageChanges:
     none has. deleted: the keys that are deleted, in the same form; deleted_commits: as `commits`.
 
     truncates: the table was truncated before these changes.
+
+    Changes that the target may have already, as its rows were read in a later snapshot (`LogPosition.settled`), must
+    not have `moved`: the row with the former key may be another one by now. Such rows count as incomplete then.
     """
 
     commits: pa.Array

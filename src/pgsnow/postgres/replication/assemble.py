@@ -13,7 +13,7 @@ from pgsnow.model.errors import LogMalformed
 from pgsnow.model.log.relation import LogRelation
 from pgsnow.postgres.replication import messages as m
 from pgsnow.postgres.replication.spool import EXTENT, Extent, SpoolBudget, SpoolFile
-from pgsnow.postgres.replication.spooled import Part, SpooledReading
+from pgsnow.postgres.replication.spooled import SpooledPart, SpooledReading
 
 _CHANGES = frozenset(b"IUD")
 _IGNORED = frozenset(b"YOM")
@@ -142,7 +142,7 @@ class LogAssembler:
         stream = self._stream
         if stream is None:
             extent = Extent(self._relations[oid], self.reading.home)
-            self.reading.parts.setdefault(oid, []).append(Part(extent))
+            self.reading.parts.setdefault(oid, []).append(SpooledPart(extent))
             self._last[oid] = extent
         else:
             extent = Extent(stream.relations.get(oid) or self._relations[oid], stream.home)
@@ -222,7 +222,7 @@ class LogAssembler:
             if last := self._last.get(oid):
                 last.seal()
         for extent in streamed.extents:
-            self.reading.parts.setdefault(extent.relation.oid, []).append(Part(extent, end, dropped))
+            self.reading.parts.setdefault(extent.relation.oid, []).append(SpooledPart(extent, end, dropped))
         self.reading.homes.append(streamed.home)
         self.reading.xids.extend({xid, *streamed.subtransactions} - dropped)
         self._relations.update(streamed.relations)

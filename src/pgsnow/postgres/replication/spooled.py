@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class SpooledPart:
     """An extent in the order of commits. commit: of the streamed transaction that it is of, else 0, and dropped: the
     subtransactions of it that were rolled back."""
 
@@ -42,7 +42,7 @@ class SpooledReading:
     commits: array[int] = field(default_factory=lambda: array("Q"))
     """End of the commit record of each transaction that was not streamed."""
     xids: array[int] = field(default_factory=lambda: array("I"))
-    parts: dict[int, list[Part]] = field(default_factory=dict)
+    parts: dict[int, list[SpooledPart]] = field(default_factory=dict)
     homes: list[SpoolFile] = field(default_factory=list)
     """Files of streamed transactions that were committed."""
 
@@ -84,7 +84,7 @@ class SpooledReading:
         self.parts = {}
 
 
-def _block(part: Part, commits: npt.NDArray[np.int64], after: int) -> ChangeBlock | None:
+def _block(part: SpooledPart, commits: npt.NDArray[np.int64], after: int) -> ChangeBlock | None:
     """The messages of a part that are in force; None if there are none."""
     import numpy as np
 

@@ -316,7 +316,7 @@ class SnowflakeDestination:
     def _follow_rows(self, removed: int, removal: RowRemoval) -> None:
         """Follow the number of rows in the target after a removal."""
         if not removal.leaves_rows:
-            self.target.notes.fence = None
+            self.target.note_fence(None)
             self._load.table.add_rows(None if self.session.failed else -removed)
 
     def asked(self, question: Callable[[Session], T]) -> T:

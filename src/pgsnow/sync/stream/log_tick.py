@@ -72,7 +72,8 @@ class LogTick:
     run_id: str
     reads: bool = True
     _reader: SlotReader | None = field(default=None, init=False)
-    _found: LogRead | None = field(default=None, init=False)
+    found: LogRead | None = field(default=None, init=False)
+    """What was read; None: nothing could be."""
     _left: set[str] = field(default_factory=set, init=False)
     """Tables that are read otherwise in this tick, although they could be read from the log."""
     _waiting: set[str] = field(default_factory=set, init=False)
@@ -85,11 +86,11 @@ class LogTick:
         if self.reads and claims:
             first = claims[0]
             self._reader = SlotReader(self.context, self.connections, self.run_id, first.holder, first.ledger)
-            self._found = self._reader.read(horizon)
+            self.found = self._reader.read(horizon)
 
     def part_of(self, claim: Claim, prepared: Prepared, horizon: Horizon) -> TableLog | None:
         """The table's part; None: it must be read otherwise in this tick."""
-        found, checkpoint = self._found, claim.checkpoint
+        found, checkpoint = self.found, claim.checkpoint
         if checkpoint is None or checkpoint.log is None or claim.table in self._left:
             return None
         position, oid = checkpoint.log, prepared.plan.source.oid
@@ -133,4 +134,4 @@ class LogTick:
         if self._reader is not None:
             self._reader.confirm()
             self._reader.close()
-            self._found = None
+            self.found = None

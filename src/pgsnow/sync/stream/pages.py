@@ -14,9 +14,9 @@ from pgsnow.model.errors import KeyNotLogged, LogUnusable
 from pgsnow.model.plan import TablePlan
 from pgsnow.postgres.connection import Source
 from pgsnow.postgres.convert.convert import Converted, Converter
-from pgsnow.postgres.replication.decode import FULL, ChangeDecoder
 from pgsnow.postgres.replication.reading import ChangeBlock
-from pgsnow.postgres.replication.tuples import (
+from pgsnow.postgres.replication.values.decode import FULL, ChangeDecoder
+from pgsnow.postgres.replication.values.tuples import (
     DELETE,
     INSERT,
     TRUNCATE,

@@ -31,12 +31,13 @@ MEGABYTE = 1 << 20
 @dataclass(frozen=True, slots=True)
 class LogRead:
     """The result of one read. point: taken before the end that was read to. barred: by `schema.table`, why the log may
-    lack changes of it."""
+    lack changes of it. unsettled: transactions that the log has shown as committed, and snapshots did not yet."""
 
     generation: int
     reading: LogReading
     point: LogPoint
     barred: Mapping[str, str]
+    unsettled: frozenset[int] = frozenset()
 
 
 @dataclass(eq=False)
@@ -146,7 +147,8 @@ class SlotReader:
         unsettled = still_invisible(conn, reading.committed | known.unsettled)
         if unsettled != known.unsettled:
             self.context.ledger.slots.advance(claim, known.confirmed, unsettled=unsettled, complete=False)
-        return LogRead(known.generation, reading, point, {**verdict.doubtful, **verdict.unpublished})
+        barred = {**verdict.doubtful, **verdict.unpublished}
+        return LogRead(known.generation, reading, point, barred, unsettled)
 
     def _follow(
         self, conn: psycopg.Connection, claim: SlotClaim, horizon: Horizon, verdict: SlotVerdict

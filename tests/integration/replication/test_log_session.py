@@ -22,17 +22,17 @@ from pgsnow.postgres.connection import Source
 from pgsnow.postgres.replication.connection import LogSource
 from pgsnow.postgres.replication.reading import LogBudget
 from tests.integration.postgres.lab import Dsn, Lab
-from tests.integration.postgres.log_lab import LogLab
+from tests.integration.replication.slot_lab import SlotLab
 
 
 @pytest.fixture
-def log(lab: Lab) -> Iterator[LogLab]:
-    log = LogLab(lab)
+def log(lab: Lab) -> Iterator[SlotLab]:
+    log = SlotLab(lab)
     yield log
     log.close()
 
 
-def test_changes_come_in_order_and_once(log: LogLab) -> None:
+def test_changes_come_in_order_and_once(log: SlotLab) -> None:
     """Inserts, updates, key changes, deletes of several transactions are read in their order, with the time of the
     last commit; once confirmed, they are not sent again."""
     log.lab.run("insert into t values (1, 'a'), (2, 'b')", "update t set v = 'c' where id = 1")
@@ -59,7 +59,7 @@ def test_changes_come_in_order_and_once(log: LogLab) -> None:
     assert again.tables == frozenset()
 
 
-def test_confirmed_without_changes(log: LogLab) -> None:
+def test_confirmed_without_changes(log: SlotLab) -> None:
     """Changes of tables that are not published move the slot's position too, so that the server can remove its log; the
     position moves at least to where the log ended before the read."""
     log.read()
@@ -78,7 +78,7 @@ def test_confirmed_without_changes(log: LogLab) -> None:
     )
 
 
-def test_log_of_an_open_transaction(log: LogLab) -> None:
+def test_log_of_an_open_transaction(log: SlotLab) -> None:
     """The end of the log that is noted may lie behind what the server has on disk, as an open transaction has written
     there: the read does not wait for that transaction."""
     log.read()
@@ -92,7 +92,7 @@ def test_log_of_an_open_transaction(log: LogLab) -> None:
     assert log.copy == log.rows() != {}
 
 
-def test_truncate(log: LogLab) -> None:
+def test_truncate(log: SlotLab) -> None:
     """A TRUNCATE comes among the changes of each of its tables, in its place."""
     log.lab.run("insert into t values (1, 'a')", "alter publication pub add table other")
     log.lab.run("insert into other values (1, 'a')", "truncate t, other", "insert into t values (2, 'b')")
@@ -102,7 +102,7 @@ def test_truncate(log: LogLab) -> None:
         assert [kind for kind, _, _ in log.changes(reading, "other")] == ["I", "T"]
 
 
-def test_changed_definition(log: LogLab) -> None:
+def test_changed_definition(log: SlotLab) -> None:
     """Rows keep the definition that the table had when they were written; a column that is added begins another
     block."""
     log.lab.run(
@@ -117,7 +117,7 @@ def test_changed_definition(log: LogLab) -> None:
         assert [column.key for column in reading.relations(oid)[0].columns] == [True, False]
 
 
-def test_after(log: LogLab) -> None:
+def test_after(log: SlotLab) -> None:
     """A table that already has the changes up to a position is given the later ones alone."""
     log.lab.run("insert into t values (1, 'a')")
     middle = log.end()
@@ -131,7 +131,7 @@ def test_after(log: LogLab) -> None:
         assert list(reading.blocks(oid, after=reading.end)) == []
 
 
-def test_budget(log: LogLab) -> None:
+def test_budget(log: SlotLab) -> None:
     """A read that reaches its limit of bytes ends at the end of a transaction; the next one continues there, in the
     session or in another."""
     for n in range(4):
@@ -150,13 +150,13 @@ def test_budget(log: LogLab) -> None:
     assert log.copy == log.rows()
 
 
-def test_a_killed_session(log: LogLab) -> None:
+def test_a_killed_session(log: SlotLab) -> None:
     """If the server's process is ended in the middle, the read fails as for a source that does not answer, and the next
     session reads everything that was not confirmed. A session that ended after the read is confirmed nevertheless."""
     log.lab.run("insert into t values (1, 'a')")
     kill = f"select pg_terminate_backend(active_pid, 5000) from pg_replication_slots where slot_name = '{log.slot}'"
     with log.session() as session:
-        log.lab.run(kill)
+        log.lab.run(kill, "insert into t values (2, 'b')")
         with pytest.raises(SourceUnavailable):
             session.read(log.end())
     with log.session() as session:
@@ -168,7 +168,7 @@ def test_a_killed_session(log: LogLab) -> None:
     assert log.read().messages == 0
 
 
-def test_who_else_reads_the_slot(log: LogLab, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_else_reads_the_slot(log: SlotLab, monkeypatch: pytest.MonkeyPatch) -> None:
     """A slot that another session reads is refused with the id of that session's process."""
     monkeypatch.setattr("pgsnow.postgres.replication.connection.BUSY_SECONDS", 0.0)
     with log.session() as session, pytest.raises(SlotBusy) as raised:
@@ -177,7 +177,7 @@ def test_who_else_reads_the_slot(log: LogLab, monkeypatch: pytest.MonkeyPatch) -
     assert raised.value.pid
 
 
-def test_lost_slots_and_publications(log: LogLab, plain_role: str) -> None:
+def test_lost_slots_and_publications(log: SlotLab, plain_role: str) -> None:
     """A slot that does not exist, is another plugin's, or whose publication is gone is reported as a gap, for which
     tables are read without the log; a role that may not read the log is told what to grant."""
     log.source = LogSource(log.lab.source, "missing", "pub")
@@ -252,7 +252,7 @@ class Writer:
 
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(STEP, max_size=40), streamed=st.booleans())
-def test_any_transactions(log: LogLab, steps: list[Any], streamed: bool) -> None:
+def test_any_transactions(log: SlotLab, steps: list[Any], streamed: bool) -> None:
     """After any transactions of several sessions, with savepoints, rollbacks, and prepared ones, streamed while they
     are open or sent when they are committed, read at any time in sessions that are kept or not, with changes in memory
     or on disk, a copy that the changes were applied to is like the table."""
@@ -281,7 +281,31 @@ def test_any_transactions(log: LogLab, steps: list[Any], streamed: bool) -> None
         session.close()
 
 
-def test_spool_limit(log: LogLab) -> None:
+def test_peek(log: SlotLab) -> None:
+    """The log can be read with SQL functions too, in pages of whole transactions; what was confirmed is not read again,
+    and the position moves although nothing came."""
+    for n in range(3):
+        log.lab.run(f"insert into t select g, 'x' from generate_series({n * 100}, {n * 100 + 99}) g")
+    log.lab.run("update t set id = -id where id > 290", "delete from t where id < -295")
+    peek = log.peek()
+    first = log.follow(peek, LogBudget(size=10_000))
+    assert not first.complete
+    assert len(log.copy) == 100
+    assert first.spilled > 0
+    assert log.follow(peek).complete
+    assert log.copy == log.rows()
+    open_one = log.lab.session()
+    open_one.execute("insert into t values (1000, 'a')")
+    noted = log.end()
+    nothing = log.follow(peek)
+    assert nothing.complete
+    assert nothing.messages == 0
+    assert nothing.end >= noted
+    assert log.peek().position >= noted
+    open_one.rollback()
+
+
+def test_spool_limit(log: SlotLab) -> None:
     """Changes beyond the limit of the disk end the read with an error that names the transaction, and leave the slot as
     it was."""
     log.lab.run("insert into t select g, repeat('x', 1000) from generate_series(1, 40000) g")

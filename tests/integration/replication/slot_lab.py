@@ -11,6 +11,7 @@ from typing import Any
 
 from pgsnow.model.log.lsn import parse_lsn
 from pgsnow.postgres.replication.connection import LogSource
+from pgsnow.postgres.replication.peek import LogPeek
 from pgsnow.postgres.replication.reading import LogBudget, LogReading
 from pgsnow.postgres.replication.session import LogSession, open_session
 from tests.integration.postgres.lab import Lab
@@ -19,7 +20,7 @@ Row = tuple[str | None, ...]
 SLOT = "log"
 
 
-class LogLab:
+class SlotLab:
     """Tables t and other, of which t is published. What was read from the log is applied to `copy`, by key."""
 
     def __init__(self, lab: Lab) -> None:
@@ -39,6 +40,9 @@ class LogLab:
     def end(self) -> int:
         return parse_lsn(self.lab.one("select pg_current_wal_insert_lsn()::text"))
 
+    def peek(self) -> LogPeek:
+        return LogPeek(self.source, self.conn, folder=self.folder, spool_limit=1 << 30, memory=200)
+
     def open(self, *, spool_limit: int = 1 << 30, **options: Any) -> LogSession:
         return open_session(self.source, self.conn, folder=self.folder, spool_limit=spool_limit, **options)
 
@@ -50,7 +54,7 @@ class LogLab:
         finally:
             session.close()
 
-    def follow(self, session: LogSession, budget: LogBudget | None = None) -> LogReading:
+    def follow(self, session: LogSession | LogPeek, budget: LogBudget | None = None) -> LogReading:
         """Read to the end of the log, apply the changes, and confirm. Says whether there was more to read."""
         reading = session.read(self.end(), budget or LogBudget())
         self.apply(reading)
