@@ -52,6 +52,8 @@ class SlotReader:
     ledger_id: str
     busy: str | PgsnowError | None = None
     """The worker of this ledger that reads the slot at present; or the error, if something else reads it."""
+    problem: str = field(default="", init=False)
+    """Why the log could not be read; '' if it was."""
     _open: ExitStack = field(default_factory=ExitStack, init=False)
     _claim: SlotClaim | None = field(default=None, init=False)
     _state: LogState | None = field(default=None, init=False)
@@ -180,7 +182,7 @@ class SlotReader:
         self, conn: psycopg.Connection, claim: SlotClaim, horizon: Horizon, why: str, *, drop: bool
     ) -> None:
         """Make the slot, as a new generation: every table is read otherwise first, and joins it then."""
-        slots = self.context.ledger.slots
+        slots, self.problem = self.context.ledger.slots, why
         try:
             if drop:
                 drop_slot(conn, claim.slot)
@@ -205,6 +207,7 @@ class SlotReader:
             self.context.ledger.log_positions.forget(sorted(doubtful))
 
     def _trouble(self, claim: SlotClaim, why: str) -> None:
+        self.problem = self.problem or why
         logger(run_id=self.run_id).warning("the log is not read", reason=why)
         with contextlib.suppress(PgsnowError):
             self.context.ledger.slots.trouble(claim, why)
