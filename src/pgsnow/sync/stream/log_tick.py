@@ -85,7 +85,9 @@ class LogTick:
         ledger says why. claims: of the tick."""
         if self.reads and claims:
             first = claims[0]
-            self._reader = SlotReader(self.context, self.connections, self.run_id, first.holder, first.ledger)
+            self._reader = SlotReader(
+                self.context, self.connections, self.run_id, first.holder, first.ledger, first.granted_at
+            )
             needed = any(claim.checkpoint is not None and claim.checkpoint.log for claim in claims)
             self.found = self._reader.read(horizon, needed=needed)
 
@@ -103,7 +105,7 @@ class LogTick:
         if busy is not None:
             at = ReadPoint(ReadMode.XMIN, checkpoint.x, checkpoint.x)
             return TableLog(claim.table, oid, checkpoint.log, Probe(at, False, None), None, self, False)
-        why, probe = self._why_not(claim, checkpoint, checkpoint.log, prepared), None
+        why, probe = self._why_not(claim, checkpoint.log, prepared), None
         if why is None and self.found is not None:
             probe = stream_probe(prepared.plan, checkpoint, horizon, self.found.point)
         if probe is None or self.found is None:
@@ -115,9 +117,7 @@ class LogTick:
         has_changes = oid in self.found.reading.tables
         return TableLog(claim.table, oid, checkpoint.log, probe, self.found, self, has_changes)
 
-    def _why_not(
-        self, claim: Claim, checkpoint: Checkpoint, position: LogPosition, prepared: Prepared
-    ) -> str | None:
+    def _why_not(self, claim: Claim, position: LogPosition, prepared: Prepared) -> str | None:
         """Why the log cannot be continued for the table; None: nothing shows that."""
         found = self.found
         if found is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from pgsnow.ledger.slots.store import SlotClaim, SlotRefusal
 from pgsnow.model.checkpoint import Horizon
 from pgsnow.model.config.options import LogReader
 from pgsnow.model.errors import LeaseLost, LogGap, LogSessionUnavailable, PgsnowError, SlotBusy
-from pgsnow.model.log.slot import LogState, SlotAction, SlotVerdict, slot_verdict
+from pgsnow.model.log.slot import KnownSlot, LogState, SlotAction, SlotVerdict, slot_verdict
 from pgsnow.postgres.incremental.streaming import LogPoint, running_xids, still_invisible, take_log_point
 from pgsnow.postgres.replication.connection import LogSource
 from pgsnow.postgres.replication.fingerprint import inspect_log
@@ -27,6 +28,11 @@ from pgsnow.sync.runtime.context import Connections, EngineContext
 from pgsnow.sync.runtime.log import logger
 
 MEGABYTE = 1 << 20
+PINNED = 64 * MEGABYTE
+"""Bytes of log before the confirmed position from which on a read is expensive."""
+READ_SHARE = 0.05
+LONGEST_WAIT = 600.0
+"""Seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +56,11 @@ class SlotReader:
     run_id: str
     holder: str
     ledger_id: str
+    now: float
+    """Seconds since 1970, by the ledger's clock."""
     busy: str | PgsnowError | None = None
-    """The worker of this ledger that reads the slot at present; or the error, if something else reads it."""
+    """Why the tables wait for a later tick: a worker of this ledger reads the slot at present, or each read costs
+    much; or the error, if something else reads the slot."""
     problem: str = field(default="", init=False)
     """Why the log could not be read; '' if it was."""
     _open: ExitStack = field(default_factory=ExitStack, init=False)
@@ -59,6 +68,7 @@ class SlotReader:
     _state: LogState | None = field(default=None, init=False)
     _session: LogSession | LogPeek | None = field(default=None, init=False)
     _found: LogRead | None = field(default=None, init=False)
+    _seconds: float = field(default=0.0, init=False)
 
     def read(self, horizon: Horizon, *, needed: bool = True) -> LogRead | None:
         """Read the log to its present end. None: no table can be read from it in this tick; the ledger says why. Raises
@@ -139,19 +149,35 @@ class SlotReader:
         self._forget(verdict)
         if not needed:
             return None
+        if self._is_too_early(state, known):
+            self.busy = "an open transaction makes each read of the log expensive"
+            return None
         point = take_log_point(conn)
         folder = self._open.enter_context(Spool(self.run_id)).batch_folder()
         session = self._session = self._open_session(
             conn, LogSource(self.context.settings.source, known.name, known.publication), folder
         )
         self._open.callback(session.close)
+        began = time.monotonic()
         reading = session.read(point.lsn, LogBudget())
+        self._seconds = time.monotonic() - began
         self._open.callback(reading.close)
         unsettled = still_invisible(conn, reading.committed | known.unsettled)
         if unsettled != known.unsettled:
             self.context.ledger.slots.advance(claim, known.confirmed, unsettled=unsettled, complete=False)
         barred = {**verdict.doubtful, **verdict.unpublished}
         return LogRead(known.generation, reading, point, barred, unsettled)
+
+    def _is_too_early(self, state: LogState, known: KnownSlot) -> bool:
+        """While a transaction stays open for long, the server decodes the log from its begin on in each read. Then the
+        log is read less often, so that this takes no more than a part of the time (READ_SHARE)."""
+        slot, before = state.slot, known.read_at
+        if slot is None or slot.restart is None or slot.confirmed is None or before is None:
+            return False
+        seconds = known.figures.get("seconds")
+        if slot.confirmed - slot.restart < PINNED or not isinstance(seconds, int | float):
+            return False
+        return 0 <= self.now - before.timestamp() < min(seconds / READ_SHARE, LONGEST_WAIT)
 
     def _open_session(
         self, conn: psycopg.Connection, source: LogSource, folder: Path
@@ -218,6 +244,7 @@ class SlotReader:
             "messages": reading.messages,
             "bytes": reading.size,
             "spilled": reading.spilled,
+            "seconds": round(self._seconds, 3),
             "newest_commit": newest.isoformat() if newest else None,
             "retained": self._state.retained if self._state else None,
         }
