@@ -4,13 +4,18 @@ application's own statements go on working."""
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 
 import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
+from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.errors import ConfigError, SlotNotMade
+from pgsnow.operations.check.log import check_log
+from pgsnow.operations.check.result import CheckResult
 from pgsnow.operations.log.setup import LogSetup, set_up, tear_down
+from pgsnow.operations.plan.preview import in_source
 from pgsnow.postgres.connection import Source
 from pgsnow.postgres.replication.slot import create_slot, drop_slot, oldest_transaction
 from tests.world import MemoryWorld
@@ -61,6 +66,15 @@ def setup(world: MemoryWorld, *, dry_run: bool = False) -> LogSetup:
     return set_up(world.config, world.settings, holder="me@here", dry_run=dry_run)
 
 
+def checked(world: MemoryWorld) -> list[CheckResult]:
+    with (
+        closing(Ledger(world.settings.ledger)) as ledger,
+        closing(Source(world.settings.source)) as source,
+        source.connect() as conn,
+    ):
+        return list(check_log(world.config, ledger, conn))
+
+
 def published(world: MemoryWorld) -> set[str]:
     return {
         f"{schema}.{table}"
@@ -94,6 +108,19 @@ def test_only_tables_whose_replica_identity_has_the_key_are_published_and_the_ap
         name: (fix,) for name, fix in FIXES.items()
     }
     assert "unlogged" in first.found.problems["public.fleeting"].why
+    shown = "\n".join(
+        f"{result.name}: {result.level}: {result.detail} → {result.fix}" for result in checked(world)
+    )
+    planned = "\n".join(
+        f"{each.preview.table}: {warning}"
+        for each in in_source(world.config, world.settings, world.config.tables, full=False)
+        for warning in each.preview.warnings
+    )
+    for name, fix in FIXES.items():
+        assert f"{name}: warning: cannot be read from the log: the replica identity of" in shown
+        assert f"→ {fix}" in shown
+        assert f"{name}: cannot be read from the log: the replica identity of" in planned
+        assert f"→ {fix}" in planned
     write_everywhere(world)
     for fix in FIXES.values():
         world.sql(fix)
@@ -175,9 +202,16 @@ def test_a_role_that_may_not_publish_is_given_the_statements_and_makes_the_slot_
     denied = setup(world)
     assert "permission denied" in denied.denied
     assert not denied.made
+    assert {(result.level, result.detail) for result in checked(world)} >= {
+        ("failed", "the log is not read: the publication is missing")
+    }
     for statement in denied.left:
         world.sql(statement)
     assert setup(world).made
+    assert [result.detail for result in checked(world) if result.level == "ok"] != []
+    world.sql("alter role log_reader noreplication")
+    refused = [(result.detail, result.fix) for result in checked(world) if result.level == "failed"]
+    assert refused == [("role log_reader may not use replication", "ALTER ROLE log_reader REPLICATION;")]
     world.sql("drop owned by log_reader; ")
 
 
