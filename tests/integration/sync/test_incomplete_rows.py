@@ -39,7 +39,7 @@ def test_a_row_whose_first_version_was_rejected_is_read_when_it_is_corrected(log
         report = engine.tick()
         assert any("2 rows were read from the source" in event for event in report.tables[0].events)
         world.assert_equal()
-        assert world.sql("select count(*) from sync_errors where not resolved") == [(0,)]
+        assert world.sql("select count(*) from sync_errors where state = 'open'") == [(0,)]
         world.sql("update users set id = 7 where id = 2")
         engine.tick()
         world.assert_equal()

@@ -33,7 +33,7 @@ def load(run: Run, number: int, changes: Changes, *, way: str = "merge") -> None
         return
     staged = run.destination.loader(LoadFacts(deferred=True)).load(batch)
     assert isinstance(staged, Deferred)
-    run.destination.load_staged([staged.batch], number + 1)
+    run.destination.load_staged([staged.batch], number + 1, copies=False)
 
 
 def begin(loading: Loading, way: str = "merge", **config: Any) -> Run:

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from pgsnow.model.errors import ConfigError, SlotBusy, SlotNotMade
+from pgsnow.model.errors import ConfigError, SlotNotMade
 from pgsnow.operations.log.setup import LogSetup, set_up, tear_down
 from pgsnow.postgres.connection import Source
 from pgsnow.postgres.replication.slot import create_slot, drop_slot, oldest_transaction
@@ -70,7 +70,7 @@ def published(world: MemoryWorld) -> set[str]:
 
 def write_everywhere(world: MemoryWorld) -> None:
     """What an application does."""
-    for at, name in enumerate([*NAMES, "keyless"]):
+    for name in [*NAMES, "keyless"]:
         for statement in (
             "insert into {} values (1, 'a'), (15, 'b')",
             "update {} set v = 'c'",
@@ -98,7 +98,7 @@ def test_only_tables_whose_replica_identity_has_the_key_are_published_and_the_ap
     for fix in FIXES.values():
         world.sql(fix)
     second = setup(world)
-    assert [name for name in second.found.problems] == ["public.fleeting"]
+    assert list(second.found.problems) == ["public.fleeting"]
     assert published(world) == {f"public.{name}" for name in [*NAMES[:5], "Parts"]}
     assert (first.made, second.made, second.found.verdict.action) == (True, False, "read")
     write_everywhere(world)
@@ -155,7 +155,7 @@ def test_a_publication_or_a_slot_of_something_else_is_refused_by_name(world: Mem
         setup(world)
     world.sql("drop publication shared")
     world.sql("create publication shared for table plain (id)")
-    with pytest.raises(ConfigError, match="column list for public.plain"):
+    with pytest.raises(ConfigError, match="column list"):
         setup(world)
 
 
@@ -207,6 +207,6 @@ def test_a_transaction_in_the_way_of_a_new_slot_is_named_and_a_session_of_ours_d
         )
         assert drop_slot(conn, "waits")
         reading.close()
-        with pytest.raises(SlotNotMade, match="max_replication_slots|already"):
+        with pytest.raises(SlotNotMade, match="already exists"):
             for name in ("twice", "twice"):
                 create_slot(conn, name)

@@ -86,7 +86,8 @@ class LogTick:
         if self.reads and claims:
             first = claims[0]
             self._reader = SlotReader(self.context, self.connections, self.run_id, first.holder, first.ledger)
-            self.found = self._reader.read(horizon)
+            needed = any(claim.checkpoint is not None and claim.checkpoint.log for claim in claims)
+            self.found = self._reader.read(horizon, needed=needed)
 
     def part_of(self, claim: Claim, prepared: Prepared, horizon: Horizon) -> TableLog | None:
         """The table's part; None: it must be read otherwise in this tick."""

@@ -235,10 +235,10 @@ def load_all(run: RunContext, waiting: Sequence[StagedBatch]) -> None:
     """Load the staged batches. Raises CANNOT_BE_LOADED."""
     first = next_batch(waiting, run.claim.fence)
     if copied_at_once(run.plan.config, waiting):
-        run.destination.load_staged(waiting, first)
+        run.destination.load_staged(waiting, first, copies=True)
         return
     for batches in in_loads(waiting, run.plan.config.max_rows_per_load):
-        run.destination.load_staged(batches, first)
+        run.destination.load_staged(batches, first, copies=False)
         first += 1
     if run.table.incomplete:
         from pgsnow.sync.table.incomplete_rows import complete_rows  # rare
