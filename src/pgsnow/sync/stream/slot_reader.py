@@ -45,6 +45,8 @@ class LogRead:
     point: LogPoint
     barred: Mapping[str, str]
     unsettled: frozenset[int] = frozenset()
+    unpublished: Mapping[str, str] = field(default_factory=dict)
+    """Those of `barred` that cannot join the log either."""
 
 
 @dataclass(eq=False)
@@ -63,6 +65,8 @@ class SlotReader:
     much; or the error, if something else reads the slot."""
     problem: str = field(default="", init=False)
     """Why the log could not be read; '' if it was."""
+    is_new: bool = field(default=False, init=False)
+    """The slot was made in this tick."""
     _open: ExitStack = field(default_factory=ExitStack, init=False)
     _claim: SlotClaim | None = field(default=None, init=False)
     _state: LogState | None = field(default=None, init=False)
@@ -166,7 +170,7 @@ class SlotReader:
         if unsettled != known.unsettled:
             self.context.ledger.slots.advance(claim, known.confirmed, unsettled=unsettled, complete=False)
         barred = {**verdict.doubtful, **verdict.unpublished}
-        return LogRead(known.generation, reading, point, barred, unsettled)
+        return LogRead(known.generation, reading, point, barred, unsettled, verdict.unpublished)
 
     def _is_too_early(self, state: LogState, known: KnownSlot) -> bool:
         """While a transaction stays open for long, the server decodes the log from its begin on in each read. Then the
@@ -223,6 +227,7 @@ class SlotReader:
                 database=horizon.position.database if horizon.position else 0,
                 fingerprint=self._state.fingerprint if self._state else None,
             )
+            self.is_new = True
         except PgsnowError as error:
             self._trouble(claim, str(error))
 
