@@ -211,7 +211,8 @@ def slot_verdict(
 def _refused(state: LogState) -> SlotVerdict | None:
     if state.server_version < OLDEST_SERVER:
         return _refuse(
-            "mode log needs PostgreSQL 13 or newer", "Upgrade Postgres, or write `mode: watermark` or `mode: xmin`."
+            "mode log needs PostgreSQL 13 or newer",
+            "Upgrade Postgres, or write `mode: watermark` or `mode: xmin`.",
         )
     if state.in_recovery:
         return _refuse(
