@@ -25,6 +25,7 @@ from pgsnow.embedded.broker import EmbeddedBroker
 from pgsnow.embedded.postgres import FAST_AND_FORGETFUL, EmbeddedPostgres
 from pgsnow.embedded.snowflake import EmbeddedSnowflake
 from tests.examples import register_profiles
+from tests.self_tests import self_tests_remembered
 
 if TYPE_CHECKING:
     from pgsnow.model.settings.settings import Settings
@@ -69,7 +70,7 @@ def servers_dir() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def _launched_emulator(servers_dir: Path) -> Iterator[EmbeddedSnowflake]:
     """Launched, not awaited: it comes up while PostgreSQL does."""
-    server = EmbeddedSnowflake(servers_dir / "snowflake")
+    server = EmbeddedSnowflake(servers_dir / "snowflake", threads=1)
     server.launch()
     yield server
     server.stop()
@@ -87,7 +88,10 @@ def postgres(servers_dir: Path, request: pytest.FixtureRequest) -> Iterator[Embe
     """The PostgreSQL of this session."""
     if any(NEEDS_EMULATOR & set(getattr(item, "fixturenames", ())) for item in request.session.items):
         request.getfixturevalue("_launched_emulator")
-    with EmbeddedPostgres(servers_dir / "postgres", config=POSTGRES_CONFIG) as server:
+    with (
+        EmbeddedPostgres(servers_dir / "postgres", config=POSTGRES_CONFIG) as server,
+        self_tests_remembered(),
+    ):
         yield server
         if admin := _admins.pop(server.dsn(), None):
             admin.close()

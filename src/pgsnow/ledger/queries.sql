@@ -1750,7 +1750,7 @@ where slot = %(slot)s and fence = %(fence)s;
 -- A slot was made: positions in earlier ones are not continued from.
 update {schema}.sync_slots
 set generation = generation + 1, system = %(system)s, timeline = %(timeline)s, database = %(database)s,
-    confirmed = %(confirmed)s, created_at = clock_timestamp(), why = %(why)s,
+    confirmed = %(confirmed)s, unsettled = %(unsettled)s::jsonb, created_at = clock_timestamp(), why = %(why)s,
     fingerprint = %(fingerprint)s::jsonb, figures = jsonb_build_object(), trouble = null, trouble_since = null
 where slot = %(slot)s and fence = %(fence)s
 returning generation, created_at;
@@ -1778,12 +1778,14 @@ set created_at = null, confirmed = 0, fingerprint = jsonb_build_object(), unsett
 where slot = %(slot)s and (lease_expires is null or lease_expires <= clock_timestamp() or fence = %(fence)s);
 
 -- name: begin_log_join
--- The slot is not confirmed beyond its present position while this run of the table lasts.
+-- The slot is not confirmed beyond this position while this run of the table lasts: where the log was read to before the
+-- run, if that was in this generation, else where it is confirmed.
 update {schema}.sync_slots
-set joins = joins || jsonb_build_object(%(table)s::text, jsonb_build_array(confirmed, %(fence)s::bigint)),
+set joins = joins || jsonb_build_object(%(table)s::text, jsonb_build_array(
+        case when generation = %(generation)s then greatest(confirmed, %(read_to)s) else confirmed end, %(fence)s::bigint)),
     fingerprint = fingerprint || %(fingerprint)s::jsonb
 where slot = %(slot)s and generation > 0
-returning generation, confirmed, unsettled;
+returning generation, (joins -> %(table)s::text ->> 0)::bigint as position, unsettled;
 
 -- name: end_log_join
 update {schema}.sync_slots set joins = joins - %(table)s::text

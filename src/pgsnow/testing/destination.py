@@ -26,7 +26,7 @@ from typing import Any
 
 from pgsnow.model.batch import LoadResult
 from pgsnow.model.config.options import Deletes
-from pgsnow.model.deferred_batch import StagedBatch, copied_at_once
+from pgsnow.model.deferred_batch import StagedBatch
 from pgsnow.model.errors import StagedRowsLost
 from pgsnow.model.evolution.drift import Drift, SourceDefinition
 from pgsnow.model.metadata_columns import DELETED_AT_COLUMN, FENCE_COLUMN, MetadataColumn
@@ -122,14 +122,14 @@ class MemoryDestination:
     def keep_shadow(self, fence: int) -> None:
         self.batches.keep_shadow(batch_name(self.target.plan, fence, 0))
 
-    def load_staged(self, batches: Sequence[StagedBatch], number: int) -> None:
+    def load_staged(self, batches: Sequence[StagedBatch], number: int, *, copies: bool = False) -> None:
         target = self.target
         into = batch_name(target.plan, target.claimed.claim.fence, number)
         for batch in batches:
             if batch.layout.target != target.plan.target:
                 raise StagedRowsLost(f"{batch.batch} was staged for another target, {batch.layout.target}")
         self.batches.begin(into)
-        if copied_at_once(target.plan.config, batches):
+        if copies:
             result = target.result(target.retried(lambda: self._copy_once(batches)))
         else:
             result = target.retried(lambda: self._load_staged(batches, into))

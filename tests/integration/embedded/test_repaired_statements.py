@@ -238,6 +238,7 @@ def test_as_on_snowflake(scenario: Any, real: Any, snowflake_env: Mapping[str, s
     assert outcome(lambda connection: scenario(connection, parquet), snowflake_env) == real
 
 
+@pytest.mark.thorough
 @each
 def test_the_stock_emulator_deviates(
     scenario: Any, real: Any, stock_env: Mapping[str, str], parquet: Path

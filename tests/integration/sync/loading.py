@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import pyarrow as pa
@@ -74,6 +75,13 @@ class Loading:
         found = self.world.snowflake(f"SELECT ID FROM ANALYTICS.THINGS WHERE {where} ORDER BY 1")
         return [int(at) for (at,) in found]
 
+    def exists(self) -> bool:
+        """True if the target is there."""
+        if isinstance(self.world, MemoryWorld):
+            return bool(self.world.warehouse.tables)
+        found = "SELECT 1 FROM INFORMATION_SCHEMA.TABLES WHERE TABLE_SCHEMA = 'ANALYTICS' AND TABLE_NAME = 'THINGS'"
+        return bool(self.world.snowflake(found))
+
     def drop(self) -> None:
         if isinstance(self.world, MemoryWorld):
             self.world.drop("analytics.things")
@@ -126,8 +134,7 @@ class Run:
 
     def changes(self, number: int, changes: Changes) -> LoadBatch:
         """The run's batch of this number, with these changes."""
-        folder: Path = self._folder / f"{self.table.claim.fence}-{number}-{self._written}-changes"
-        folder.mkdir()
+        folder = Path(mkdtemp(dir=self._folder))
         writer = PartWriter(
             folder,
             self.plan.output,

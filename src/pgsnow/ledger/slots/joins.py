@@ -49,8 +49,11 @@ class LogPositions:
             raise LeaseLost(f"another worker reads the replication slot {claim.slot} now")
         return int(found["durable"])
 
-    def begin_join(self, claim: Claim, slot: str, fingerprint: Fingerprint) -> Join | None:
-        """Let the slot keep the log from its confirmed position on for this table, until `end_join` or another claim of
+    def begin_join(
+        self, claim: Claim, slot: str, fingerprint: Fingerprint, *, generation: int = 0, read_to: int = 0
+    ) -> Join | None:
+        """Let the slot keep the log for this table, from where it was read to in this tick (`read_to`, in the slot of
+        this generation), else from its confirmed position on, until `end_join` or another claim of
         the table. Must precede the snapshot that the table is read in. fingerprint: of this table alone. None:
         there is no slot."""
         found = self.queries.execute(
@@ -58,11 +61,13 @@ class LogPositions:
             slot=slot,
             table=claim.table,
             fence=claim.fence,
+            generation=generation,
+            read_to=read_to,
             fingerprint=Jsonb(storable(fingerprint)),
         ).fetchone()
         if found is None:
             return None
-        position = LogPosition(found["generation"], found["confirmed"])
+        position = LogPosition(found["generation"], found["position"])
         return Join(position, frozenset(int(xid) for xid in found["unsettled"]))
 
     def end_join(self, claim: Claim, slot: str) -> None:

@@ -144,6 +144,18 @@ class SyncConfig(BaseModel):
         """Tables without `enabled: false`, in the file's order."""
         return tuple(table for table in self.tables if table.enabled)
 
+    @property
+    def logged(self) -> tuple[TableConfig, ...]:
+        """Enabled tables with `mode: log`, in the file's order."""
+        return tuple(table for table in self.enabled if table.mode is TableMode.LOG)
+
+    def log_names(self, ledger: str) -> tuple[str, str]:
+        """The names of the slot and the publication for mode log. ledger: the ledger's id."""
+        from pgsnow.model.log.slot import slot_name_of  # most configurations do without it
+
+        slot = self.log_slot or slot_name_of(ledger)
+        return slot, self.log_publication or slot
+
     def table(self, name: str) -> TableConfig:
         """The table with this name. Raises ConfigError."""
         for table in self.tables:
@@ -236,7 +248,8 @@ def parse_config(
     top = {key: value for key, value in expanded.items() if key not in ("defaults", "tables", *MOVED)}
     tables = _tables(expanded.get("tables"), table_defaults(expanded, problems), problems)
     parsed = [problems.validate(TableConfig, table, ("tables", at)) for at, table in tables.items()]
-    check_tables(tables, problems, budget=expanded.get("budget") is not None)
+    at_once = expanded.get("consistency") == str(Consistency.TICK)
+    check_tables(tables, problems, budget=expanded.get("budget") is not None, at_once=at_once)
     config = problems.validate(SyncConfig, {**top, "tables": []}, ())
     if problems or config is None:
         raise problems.error()

@@ -5,11 +5,11 @@ https://www.postgresql.org/docs/current/view-pg-replication-slots.html"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from hashlib import sha256
 from typing import Any
 
 from pgsnow.model.log.lsn import format_lsn
@@ -174,15 +174,17 @@ def slot_verdict(
     timeline: int = 0,
     most_retained: int | None = None,
     own_pid: int | None = None,
+    ours: bool = True,
 ) -> SlotVerdict:
     """Decide about the slot, from what the server shows now and what the ledger knows.
 
     system, timeline: of the server now ('' and 0: not known). most_retained: `max_retained_wal` in bytes; None: the
-    default. own_pid: the server process of our own session that is kept open, if any. The horizon must have been taken
+    default. own_pid: the server process of our own session that is kept open, if any. ours: the slot's name is derived
+    from this ledger's id, so that one which the ledger does not know may be replaced. The horizon must have been taken
     before `state`: a change of the publication after that horizon is then noticed now or by the next tick, and the
     bridge from the horizon reads what the log does not have.
     """
-    if refused := _refused(state):
+    if refused := server_problem(state) or _publication_problem(state):
         return refused
     slot = state.slot
     if slot is not None and (slot.plugin != "pgoutput" or slot.database != state.database):
@@ -193,6 +195,13 @@ def slot_verdict(
     if slot is not None and slot.active_pid not in (None, own_pid):
         return SlotVerdict(
             SlotAction.WAIT, f"the replication slot {known.name} is in use by process {slot.active_pid}"
+        )
+    if slot is not None and not known.generation and not ours:
+        return _refuse(
+            f"the replication slot {known.name} is there, and this ledger did not make it",
+            "If nothing else reads from it, drop it: SELECT pg_drop_replication_slot('"
+            + known.name
+            + "'); else write another name as `log_slot`.",
         )
     if why := _broken(state, known, system, timeline):
         return SlotVerdict(SlotAction.CREATE, why, drop=slot is not None)
@@ -208,7 +217,8 @@ def slot_verdict(
     return SlotVerdict(SlotAction.READ, doubtful=doubts(known, state), unpublished=_unpublished(state))
 
 
-def _refused(state: LogState) -> SlotVerdict | None:
+def server_problem(state: LogState) -> SlotVerdict | None:
+    """Why this server's log cannot be read, whatever slot and publication there are; None: it can."""
     if state.server_version < OLDEST_SERVER:
         return _refuse(
             "mode log needs PostgreSQL 13 or newer",
@@ -225,6 +235,10 @@ def _refused(state: LogState) -> SlotVerdict | None:
             "Run `ALTER SYSTEM SET wal_level = 'logical';` and restart the server (a service: its own setting, such as"
             " rds.logical_replication = 1).",
         )
+    return None
+
+
+def _publication_problem(state: LogState) -> SlotVerdict | None:
     published = state.publication
     if published is None:
         return _refuse("the publication is missing", _SETUP)
@@ -290,7 +304,7 @@ _CHANGED = {
 def slot_name_of(ledger: str) -> str:
     """The slot's name, and the publication's, unless the configuration names others. ledger: the ledger's id, which
     stays when it is moved."""
-    return f"pgsnow_{sha256(ledger.encode()).hexdigest()[:12]}"
+    return "pgsnow_" + re.sub("[^a-z0-9]", "", ledger.lower())[:12]
 
 
 def doubts(known: KnownSlot, state: LogState) -> dict[str, str]:

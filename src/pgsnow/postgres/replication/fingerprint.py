@@ -50,7 +50,7 @@ select current_setting('server_version_num')::int, current_setting('wal_level'),
     (select string_agg(concat_ws('/', oid, version, nspid), ' ' order by oid) from ns),
     (select jsonb_agg(jsonb_build_array(t.at, t.oid, t.relreplident,
         (select coalesce(jsonb_agg(jsonb_build_array(
-                concat_ws('/', r.oid, r.xmin), md5(r.row ->> 'prqual'), r.row ->> 'prattrs') order by r.oid), '[]')
+                concat_ws('/', r.oid, r.xmin), md5(r.row ->> 'prqual'), r.row -> 'prattrs') order by r.oid), '[]')
          from (select r.oid, r.xmin::text, to_jsonb(r) as row from pg_publication_rel r, p
                where r.prpubid = p.oid and (r.prrelid = t.oid
                      or r.prrelid in (select relid from pg_partition_ancestors(t.oid)))) r),
@@ -148,7 +148,7 @@ def _table(rest: list[Any], published: Mapping[str, Any] | None) -> LogTable:
         identity,
         published=published is not None and bool(published["all"] or members or by_schema),
         filtered=any(filtered is not None for _, filtered, _ in members),
-        columns=tuple(int(number) for columns in lists if columns for number in columns.split()),
+        columns=tuple(number for columns in lists if columns for number in columns),
     )
 
 
@@ -169,6 +169,6 @@ def _fingerprint(
             "identity": f"{identity}/{index or ''}",
             "member": " ".join([*(key for key, *_ in members), *([by_schema] if by_schema else [])]),
             "filter": " ".join(text or "-" for _, text, _ in members),
-            "columns": " ".join(text or "-" for *_, text in members),
+            "columns": " ".join(str(columns or "-") for *_, columns in members),
         }
     return found

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import psycopg
-from psycopg.sql import SQL, Composable, Literal
+from psycopg.sql import SQL, Composable, Composed, Literal
 
 from pgsnow.model.duration import approximate_duration
 from pgsnow.model.errors import SlotBusy, SlotNotMade, SourceAccessDenied
@@ -58,21 +58,22 @@ class OpenTransaction:
 
 
 def oldest_transaction(conn: psycopg.Connection[Any]) -> OpenTransaction | None:
-    """The oldest open transaction of the whole server that has an xid; None: there is none. Raises SourceUnavailable."""
+    """The oldest open transaction of the whole server that has an xid; None: there is none. Raises
+    SourceUnavailable."""
     with translating():
         row = conn.execute(_OPEN).fetchone()
     return None if row is None else OpenTransaction(*row[:5])
 
 
-def creation(slot: str, server_version: int) -> Composable:
+def creation(slot: str, server_version: int) -> Composed:
     """The statement that makes the slot: for pgoutput, kept on standbys that synchronize slots (17 and newer)."""
-    values = [Literal(slot), Literal("pgoutput"), SQL("false")]
+    values: list[Composable] = [Literal(slot), Literal("pgoutput"), SQL("false")]
     values += [SQL("false")] * (server_version >= _TWO_PHASE_SINCE)
     values += [SQL("true")] * (server_version >= _FAILOVER_SINCE)
     return SQL("SELECT lsn FROM pg_create_logical_replication_slot({})").format(SQL(", ").join(values))
 
 
-def dropping(slot: str) -> Composable:
+def dropping(slot: str) -> Composed:
     """The statement that drops the slot."""
     return SQL("SELECT pg_drop_replication_slot({})").format(Literal(slot))
 

@@ -45,7 +45,8 @@ def merge_at_once(
 
     origin: the batch's folder as `Stage.origin` names it. parts: as in `merge_steps`. expected: the target as it must
     be; None: it is not compared. Idempotent, but for `expected`. Before any change, it raises LoadMismatch
-    if not all rows are read, and TargetRowsChanged.
+    if not all rows are read, TargetRowsChanged, and TargetQueryFailed with `later_fence` if a later run has written to
+    the target.
     """
     paths, counted = [part.path for part in batch.parts], expected is not None
     if origin is None:
@@ -55,7 +56,7 @@ def merge_at_once(
     else:
         uploads, binds = stage.put(target, batch.batch, paths if parts is None else parts), None
         source = staged_source(target, output, [origin], counted=counted)
-    fence = guarded(str(batch.fence), batch.rows, expected)
+    fence = guarded(str(batch.fence), batch.rows, expected, not_after=batch.fence)
     text = sql.merge_from(target, source, output, key, fence, audited, batch.bounds)
     return (*uploads, GuardedStatement(text, _all_rows(target, batch), MERGE, binds))
 

@@ -92,19 +92,31 @@ def staged_source(
     return f"(SELECT {there}) AS n LEFT JOIN ({rows}) AS r ON TRUE"
 
 
-def guarded(value: str, rows: int, target: ExpectedTarget | None = None, read: str = READ) -> str:
+def guarded(
+    value: str,
+    rows: int,
+    target: ExpectedTarget | None = None,
+    read: str = READ,
+    not_after: int | None = None,
+) -> str:
     """This value of each row of a `staged_source`, which can only be computed if so many rows were read, and if the
-    target is as expected (None: it is not compared; else the source must be `counted`).
+    target is as expected (None: it is not compared; else the source must be `counted`), and has no higher fence than
+    not_after (None: that is not compared).
 
-    Else the statement fails with error 100038 and changes nothing; `found_by_guard` reads its message. The value must
-    be one that every row of the statement needs, such as the fence. read: counts the rows that were read.
+    Else the statement fails with error 100038 and changes nothing; `found_by_guard` or `later_fence` reads its message.
+    The value must be one that every row of the statement needs, such as the fence. read: counts the
+    rows that were read.
     """
     right = f"{read} = {rows}"
     if target is not None:
         right += f" AND n.{TARGET_ROWS} = {target.rows}"
         right += f" AND n.{TARGET_FENCE} >= {target.fence}" if target.fence is not None else ""
     found = f"'pgsnow read ' || {read} || ' rows, target ' || n.{TARGET_ROWS}"
-    return f"IFF({right}, {value}, TO_NUMBER({found}))"
+    whole = f"IFF({right}, {value}, TO_NUMBER({found}))"
+    if target is None or not_after is None:
+        return whole
+    newest = f"n.{TARGET_FENCE}"
+    return f"IFF({newest} > {not_after}, TO_NUMBER('pgsnow found fence ' || {newest}), {whole})"
 
 
 def found_by_guard(message: str) -> tuple[int, int] | None:

@@ -141,7 +141,7 @@ class LoadContext:
         self.session.do(self.target.look)
         count = self.session.do(lambda session: remove_surplus(session, self.plan))
         if count:
-            self.target.notes.fence = None
+            self.target.note_fence(None)
             self.table.add_rows(None if self.session.failed else -count)
             self.recorder.events.append(removed(count))
         return count
@@ -151,7 +151,7 @@ class LoadContext:
         their highest fence. fence: the one that rows get which the steps merge into the target; None: they do something
         else. Raises what `execute` raises."""
         phases = []
-        known, self.target.notes.fence = self.target.notes.fence, None
+        known = self.target.note_fence(None)
         for done in execute(session, steps):
             if done.event is not None:
                 self.recorder.tell(done.event)
@@ -162,5 +162,5 @@ class LoadContext:
         self.table.rows = None if rows is None or self.session.failed else rows + more
         if fence is not None and not self.session.failed:
             known = None if result.deleted else known
-            self.target.notes.fence = fence if result.inserted or result.updated else known
+            self.target.note_fence(fence if result.inserted or result.updated else known)
         return result

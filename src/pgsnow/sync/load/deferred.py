@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from pgsnow.model.batch import LoadBatch, LoadResult
 from pgsnow.model.config.sync_config import LoadMethod
-from pgsnow.model.deferred_batch import Layout, StagedBatch, copied_at_once
+from pgsnow.model.deferred_batch import Layout, StagedBatch
 from pgsnow.model.errors import (
     ConfigError,
     StagedRowsLost,
@@ -58,13 +58,13 @@ class DeferredLoader:
         with_retries(lambda: load.upload(batch.batch, load.missing_parts(batch)), load.stop)
 
 
-def load_staged(load: LoadContext, batches: Sequence[StagedBatch], into: str) -> None:
+def load_staged(load: LoadContext, batches: Sequence[StagedBatch], into: str, *, copies: bool) -> None:
     """Load staged batches of one layout with one MERGE, straight from their files or through the staging table of the
-    batch `into`. Idempotent. Raises StagedRowsLost, TargetMissing, StagingRefused if they cannot be loaded,
-    LedgerOutdated."""
+    batch `into`. copies: they are all that wait, and are copied in one transaction instead, if that is possible.
+    Idempotent. Raises StagedRowsLost, TargetMissing, StagingRefused if they cannot be loaded, LedgerOutdated."""
     found = [(batch, _stage_of(load, batch)) for batch in batches]
     load.batches.begin(into)
-    if copied_at_once(load.plan.config, batches):
+    if copies:
         origins = [(batch, stage.origin(batch.layout.target, batch.batch)) for batch, stage in found]
         known = [(batch, origin) for batch, origin in origins if origin is not None]
         if len(known) == len(found):

@@ -102,9 +102,9 @@ class Destination(Protocol):
     def keep_shadow(self, fence: int) -> None:
         """Exclude the shadow table of the backfill with this fence from cleanup."""
 
-    def load_staged(self, batches: Sequence[StagedBatch], number: int) -> None:
-        """Load these staged batches as the run's batch of this number. Raises StagedRowsLost, TargetQueryFailed,
-        StagingRefused."""
+    def load_staged(self, batches: Sequence[StagedBatch], number: int, *, copies: bool = False) -> None:
+        """Load these staged batches as the run's batch of this number. copies: they are all that wait, and may be
+        copied once, without a MERGE. Raises StagedRowsLost, TargetQueryFailed, StagingRefused."""
 
     def follow_live_view(self, *, sweeps: bool) -> None:
         """Make the live view of the target show what is loaded and what is staged now, or drop it if the configuration
@@ -232,9 +232,9 @@ class SnowflakeDestination:
     def keep_shadow(self, fence: int) -> None:
         self.batches.keep_shadow(batch_name(self._load.plan, fence, 0))
 
-    def load_staged(self, batches: Sequence[StagedBatch], number: int) -> None:
+    def load_staged(self, batches: Sequence[StagedBatch], number: int, *, copies: bool = False) -> None:
         fence = self._load.table.claim.fence
-        load_staged(self._load, batches, batch_name(self._load.plan, fence, number))
+        load_staged(self._load, batches, batch_name(self._load.plan, fence, number), copies=copies)
 
     def _evolve(self, drift: Drift) -> Evolution | None:
         """As `Target.evolve`. The live view is renewed at once: it fails while it names a column that is gone."""
@@ -316,7 +316,7 @@ class SnowflakeDestination:
     def _follow_rows(self, removed: int, removal: RowRemoval) -> None:
         """Follow the number of rows in the target after a removal."""
         if not removal.leaves_rows:
-            self.target.notes.fence = None
+            self.target.note_fence(None)
             self._load.table.add_rows(None if self.session.failed else -removed)
 
     def asked(self, question: Callable[[Session], T]) -> T:

@@ -35,6 +35,7 @@ class MergeLoader:
         try:
             result = load.session.do(lambda session: self._attempt(session, batch))
         except TargetQueryFailed as refused:
+            load.check_later(refused)
             recreated = self._look_again(batch, refused)
             try:
                 result = load.session.do(lambda session: self._attempt(session, batch))

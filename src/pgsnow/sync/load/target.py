@@ -25,7 +25,6 @@ from pgsnow.snowflake.schema.create import ADVICE, create, create_dropped, creat
 from pgsnow.snowflake.schema.evolve import Evolution, evolution
 from pgsnow.snowflake.schema.file_format import FileFormats
 from pgsnow.snowflake.schema.looks import SharedLooks
-from pgsnow.snowflake.schema.required_ddl import TargetInspector, require_approval
 from pgsnow.snowflake.schema.schema_objects import SchemaObjects
 from pgsnow.snowflake.schema.target_table import (
     LOST,
@@ -118,6 +117,12 @@ class Target:
         self.columns = None
         self._table.remember_target(None)
 
+    def note_fence(self, fence: int | None) -> int | None:
+        """Remember the highest fence of the target's rows, by which the next statement recognises them; None: it is not
+        known, because rows are about to be changed, or may have been removed. Returns what was remembered before."""
+        before, self.notes.fence = self.notes.fence, fence
+        return before
+
     def refuse_files(self, why: TargetQueryFailed) -> bool:
         """Read part files through staging tables from now on, because Snowflake has rejected the other way; False: they
         are read so already, the configuration does not allow it, or a value was refused, which would be refused again.
@@ -177,6 +182,8 @@ class Target:
         if self._state is None:
             self._shape = replace(self._shape, comment=self._table.mark_of(str(self._plan.target)))
         if self._manual:
+            from pgsnow.snowflake.schema.required_ddl import TargetInspector  # where DDL must be approved
+
             inspector, mark = TargetInspector(session), self._shape.comment
             required = inspector.required(self._plan, relaxed=relaxed, mark=mark)
             self._require_approval(required.statements)
@@ -253,7 +260,8 @@ class Target:
     def begin_again(self, because: str, *, doubt: bool) -> None:
         """Delete the checkpoint, because the target does not have the rows that were loaded; everything is read again.
         doubt: it may have others, which must be deleted then. Raises TargetGone for a chunk of a backfill."""
-        self.columns, self._reads_all, self.notes.fence = None, True, None
+        self.columns, self._reads_all = None, True
+        self.note_fence(None)
         why = None
         if doubt:
             self._recorder.events.append(f"{because}: {self._plan.repair}")
@@ -413,6 +421,8 @@ class Target:
 
     def _require_approval(self, statements: Sequence[str]) -> None:
         if self._manual:
+            from pgsnow.snowflake.schema.required_ddl import require_approval  # as above
+
             require_approval(self._plan.config.name, statements)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from pgsnow.postgres.replication.tuples import DELETE, INSERT, UPDATE, Numbers, RawChanges
+from pgsnow.postgres.replication.values.tuples import DELETE, INSERT, UPDATE, Numbers, RawChanges
 
 
 @dataclass(frozen=True, slots=True)

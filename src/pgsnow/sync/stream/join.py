@@ -19,7 +19,7 @@ from pgsnow.model.plan import TablePlan
 from pgsnow.postgres.incremental.streaming import still_invisible
 from pgsnow.postgres.replication.fingerprint import inspect_log
 from pgsnow.sync.runtime.context import EngineContext
-from pgsnow.sync.stream.slot_names import slot_names
+from pgsnow.sync.stream.slot_reader import LogRead
 
 
 @dataclass(slots=True)
@@ -30,21 +30,28 @@ class LogJoin:
     engine: EngineContext
     plan: TablePlan
     conn: psycopg.Connection[Any]
+    read: LogRead | None = None
+    """What was read from the log in this tick; None: it was not."""
     begun: Join | None = None
 
     def begin(self, claim: Claim) -> None:
         """Reserve a position, if the table can join now: the slot is there, and the publication has the whole table.
         May be called again."""
         self.begun = None
-        slot, publication = slot_names(self.engine.config, claim.ledger)
+        slot, publication = self.engine.config.log_names(claim.ledger)
         source = self.plan.config.source
         state = inspect_log(self.conn, slot, publication, [source])
         table = state.tables.get(str(source))
         if state.slot is None or table is None or not table.published or table.filtered:
             return
         marks = {str(source): dict(state.fingerprint.get(str(source), {}))}
-        join = self.engine.ledger.log_positions.begin_join(claim, slot, marks)
-        if join is not None and not still_invisible(self.conn, join.unsettled):
+        read_to, generation, unsettled = 0, 0, frozenset[int]()
+        if self.read is not None:
+            read_to, generation, unsettled = self.read.reading.end, self.read.generation, self.read.unsettled
+        join = self.engine.ledger.log_positions.begin_join(
+            claim, slot, marks, generation=generation, read_to=read_to
+        )
+        if join is not None and not still_invisible(self.conn, join.unsettled | unsettled):
             self.begun = join
 
     def finish(self, claim: Claim) -> Checkpoint | None:
@@ -57,5 +64,5 @@ class LogJoin:
 
     def end(self, claim: Claim) -> None:
         """The checkpoint is stored: the slot no longer waits for the table."""
-        slot, _ = slot_names(self.engine.config, claim.ledger)
+        slot, _ = self.engine.config.log_names(claim.ledger)
         self.engine.ledger.log_positions.end_join(claim, slot)

@@ -169,7 +169,7 @@ def open_run(
     if plan.config.mode is TableMode.LOG:
         from pgsnow.sync.stream.join import LogJoin  # for such tables
 
-        join = LogJoin(engine, plan, conn)
+        join = LogJoin(engine, plan, conn, found.log_read)
     rejected = RejectedRows(plan, found.prepared.transform, engine.ledger, claim, recorder, conn)
     try:
         yield RunContext(

@@ -27,6 +27,7 @@ from pgsnow.sync.runtime.recorder import Recorder
 
 if TYPE_CHECKING:
     from pgsnow.sync.stream.log_tick import LogTick, TableLog
+    from pgsnow.sync.stream.slot_reader import LogRead
 
 PARTITION_GONE = "a partition or child table is gone"
 REWRITTEN = "the table was truncated or rewritten"
@@ -61,6 +62,8 @@ class Inspection:
     """Whether this tick loads what is staged, as the budget demands; None: it does if that is due."""
     log: TableLog | None = None
     """The table's part of what was read from the log; None: the table is not read from it in this run."""
+    log_read: LogRead | None = None
+    """What was read from the log in this tick, for a table that may join it."""
 
     @property
     def has_changes(self) -> bool:
@@ -191,6 +194,7 @@ class Inspector:
             restarted,
             compares,
             log=log,
+            log_read=self.log.found if unseen and self.log is not None else None,
         )
 
     def _look_for_changes(
@@ -203,8 +207,9 @@ class Inspector:
     ) -> tuple[Drift, Checkpoint | None, Probe, TableLog | None]:
         """As `look_for_changes`. A table that the log was read for is not probed; one with `mode: log` that it was not
         read for is always busy: it has to be read otherwise first."""
+        events = self.recorders[claim.table].events
         reads_log = self.log is not None and prepared.plan.config.mode is TableMode.LOG
-        if self.log is not None and reads_log and (log := self.log.part_of(claim, prepared, horizon)):
+        if self.log is not None and reads_log and (log := self.log.part_of(claim, prepared, horizon, events)):
             return prepared.drift, checkpoint, log.probe, log
         drift, checkpoint, found = look_for_changes(
             conn, prepared, claim.stored_definition, claim.checkpoint, checkpoint, horizon

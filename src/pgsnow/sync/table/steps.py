@@ -171,7 +171,9 @@ def join_log(run: RunContext, join: LogJoin) -> None:
     rows still have to be found, which the log no longer shows."""
     if join.begun is None:
         return
-    checkpoint = join.finish(run.claim) if run.table.sweep is None else None
+    swept_at = (run.claim.sweep or {}).get("swept_at")
+    none_left = run.table.state is None or swept_at == run.claim.granted_at
+    checkpoint = join.finish(run.claim) if none_left else None
     if checkpoint is not None:
         advance(run, checkpoint)
         run.recorder.events.append("from now on, changes are read from the log")

@@ -14,8 +14,8 @@ from pgsnow.model.plan import TablePlan
 from pgsnow.model.table import Column
 from pgsnow.model.types.mapping import Field
 from pgsnow.postgres.connection import Source
-from pgsnow.postgres.replication.source_values import SourceValues
-from pgsnow.postgres.replication.text_columns import Parse, parser_of
+from pgsnow.postgres.replication.values.source_values import SourceValues
+from pgsnow.postgres.replication.values.text_columns import Parse, parser_of
 
 FULL = "f"
 """pg_class.relreplident of REPLICA IDENTITY FULL: old rows are whole."""

@@ -19,13 +19,15 @@ import pyarrow.compute as pc
 from pgsnow.model.table import Column
 from pgsnow.model.types.key_forms import CANONICAL
 from pgsnow.model.types.mapping import Field
-from pgsnow.postgres.replication.tuples import Numbers
+from pgsnow.postgres.replication.values.tuples import Numbers
 
 Parse = Callable[[pa.Array], pa.Array]
 
 _EPOCH_MICROSECONDS, _EPOCH_DAYS = 946_684_800_000_000, 10_957
 """2000-01-01, where Postgres counts from, since 1970-01-01."""
 _DAY = 86_400_000_000
+_YEAR = 4
+"""Digits of a year that is not odd."""
 _COLUMN = "{c}"
 _AS_TEXT = "{c}::text"
 _DATE = re.compile(r"(\d+)-(\d\d)-(\d\d)(?: (\d\d):(\d\d):(\d\d)(?:\.(\d+))?)?(?:\+00)?( BC)?\Z")
@@ -69,29 +71,31 @@ def _bytes(texts: pa.Array) -> pa.Array:
     """`\\x` and two hexadecimal digits a byte."""
     if pc.any(pc.invert(pc.starts_with(texts, "\\x"))).as_py():
         raise pa.ArrowInvalid("bytea in another form than hex")
-    digits = pc.binary_slice(texts.cast(pa.binary()), 2).fill_null(b"")
-    if pa.types.is_string(digits.type):
-        digits = digits.cast(pa.binary())
-    sizes = pc.binary_length(digits).to_numpy(zero_copy_only=False)
-    edges = np.zeros(len(texts) + 1, np.int32)
-    np.cumsum(sizes // 2, out=edges[1:])
+    edges, data = _parts(texts.fill_null("\\x"))
+    digits = np.ones(len(data), bool)
+    digits[edges[:-1]] = digits[edges[:-1] + 1] = False
+    sizes = np.diff(edges) - 2
     try:
-        data = binascii.unhexlify(_joined_bytes(digits))
+        found = binascii.unhexlify(data[digits].tobytes())
     except binascii.Error as error:
         raise pa.ArrowInvalid(f"bytea: {error}") from None
     if (sizes % 2).any():
         raise pa.ArrowInvalid("bytea with half of a byte")
-    bitmap = pa.py_buffer(np.packbits(texts.is_valid().to_numpy(zero_copy_only=False), bitorder="little"))
-    return pa.Array.from_buffers(pa.binary(), len(texts), [bitmap, pa.py_buffer(edges), pa.py_buffer(data)])
+    ends = np.zeros(len(texts) + 1, np.int32)
+    np.cumsum(sizes // 2, out=ends[1:])
+    bitmap = None
+    if texts.null_count:
+        valid = texts.is_valid().to_numpy(zero_copy_only=False)
+        bitmap = pa.py_buffer(np.packbits(valid, bitorder="little"))
+    return pa.Array.from_buffers(pa.binary(), len(texts), [bitmap, pa.py_buffer(ends), pa.py_buffer(found)])
 
 
-def _joined_bytes(values: pa.Array) -> memoryview:
-    """The bytes of all values, one after another."""
+def _parts(values: pa.Array) -> tuple[Numbers, Numbers]:
+    """Where each value begins, and where the last one ends, in the bytes of all; and these bytes."""
     _validity, offsets, data = values.buffers()
-    if data is None or len(values) == 0:
-        return memoryview(b"")
-    edges = np.frombuffer(offsets, np.int32)[values.offset : values.offset + len(values) + 1]
-    return memoryview(data)[int(edges[0]) : int(edges[-1])]
+    edges = np.frombuffer(offsets, np.int32)[values.offset : values.offset + len(values) + 1].astype(np.int64)
+    first, last = int(edges[0]), int(edges[-1])
+    return edges - first, np.frombuffer(data or b"", np.uint8)[first:last]
 
 
 def _date(texts: pa.Array) -> pa.Array:
@@ -120,11 +124,16 @@ def _time(texts: pa.Array) -> pa.Array:
 
 def _split(texts: pa.Array) -> tuple[pa.Array, Numbers]:
     """Dates of the years 1 to 9999 (NULL for others), and the rows with others: infinite, before Christ, later."""
-    bytes_ = texts.cast(pa.binary())
-    fifth = pc.equal(pc.binary_slice(bytes_, 4, 5), b"-")
-    regular = pc.and_(fifth, pc.invert(pc.ends_with(texts, " BC"))).fill_null(True)
-    odd = np.flatnonzero(~regular.to_numpy(zero_copy_only=False))
-    return (texts if len(odd) == 0 else pc.if_else(regular, texts, pa.scalar(None, pa.string()))), odd
+    edges, data = _parts(texts)
+    sizes = np.diff(edges)
+    has_fifth = sizes > _YEAR
+    fifth = np.zeros(len(texts), np.uint8)
+    fifth[has_fifth] = data[edges[:-1][has_fifth] + _YEAR]
+    before_christ = pc.ends_with(texts, " BC").fill_null(False).to_numpy(zero_copy_only=False)
+    missing = texts.is_null().to_numpy(zero_copy_only=False)
+    regular = missing | ((fifth == ord("-")) & ~before_christ)
+    odd = np.flatnonzero(~regular)
+    return (pc.if_else(pa.array(regular), texts, pa.scalar(None, pa.string())) if len(odd) else texts), odd
 
 
 def _with(numbers: pa.Array, rows: Numbers, texts: pa.Array, value: Callable[[str], int]) -> pa.Array:
