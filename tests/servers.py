@@ -17,7 +17,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import hypothesis
 import psycopg
 import pytest
 from psycopg import sql
@@ -25,14 +24,13 @@ from psycopg import sql
 from pgsnow.embedded.broker import EmbeddedBroker
 from pgsnow.embedded.postgres import FAST_AND_FORGETFUL, EmbeddedPostgres
 from pgsnow.embedded.snowflake import EmbeddedSnowflake
+from tests.examples import register_profiles
+from tests.self_tests import self_tests_remembered
 
 if TYPE_CHECKING:
     from pgsnow.model.settings.settings import Settings
 
-# How long an example takes says more of the machine than of the code.
-hypothesis.settings.register_profile("pgsnow", deadline=None, max_examples=40)
-hypothesis.settings.register_profile("thorough", deadline=None, max_examples=1000)  # `make stress`
-hypothesis.settings.load_profile("pgsnow")
+register_profiles()
 
 # A shell that starts the tests in the background has them, and all they start, ignore Ctrl-C; some tests press it.
 if threading.current_thread() is threading.main_thread():
@@ -72,7 +70,7 @@ def servers_dir() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def _launched_emulator(servers_dir: Path) -> Iterator[EmbeddedSnowflake]:
     """Launched, not awaited: it comes up while PostgreSQL does."""
-    server = EmbeddedSnowflake(servers_dir / "snowflake")
+    server = EmbeddedSnowflake(servers_dir / "snowflake", threads=1)
     server.launch()
     yield server
     server.stop()
@@ -90,7 +88,10 @@ def postgres(servers_dir: Path, request: pytest.FixtureRequest) -> Iterator[Embe
     """The PostgreSQL of this session."""
     if any(NEEDS_EMULATOR & set(getattr(item, "fixturenames", ())) for item in request.session.items):
         request.getfixturevalue("_launched_emulator")
-    with EmbeddedPostgres(servers_dir / "postgres", config=POSTGRES_CONFIG) as server:
+    with (
+        EmbeddedPostgres(servers_dir / "postgres", config=POSTGRES_CONFIG) as server,
+        self_tests_remembered(),
+    ):
         yield server
         if admin := _admins.pop(server.dsn(), None):
             admin.close()

@@ -19,6 +19,7 @@ from pgsnow.model.types.key_forms import CANONICAL
 from pgsnow.operations.check.result import Level
 from pgsnow.operations.check.tables import check_table
 from pgsnow.postgres.catalog.survey import survey
+from tests.examples import rounds
 from tests.world import MemoryWorld
 
 KEYS = [
@@ -209,7 +210,7 @@ def test_values_are_equal_exactly_if_their_canonical_forms_are_the_same_text(
 def check_form(source: psycopg.Connection[tuple[object, ...]], query: str, kind: str) -> None:
     """The query finds nothing wrong with any values of this type."""
 
-    @settings(max_examples=40)
+    @settings(max_examples=rounds(15))
     @given(st.lists(VALUES[kind], min_size=2, max_size=8))
     def holds(values: list[str]) -> None:
         assert rows(source, query, values) == []

@@ -26,6 +26,7 @@ from pgsnow.operations.check.check import run_checks
 from pgsnow.sync.load.target import TargetGone
 from pgsnow.testing.destination import MemoryTable
 from pgsnow.testing.faults import RaiseAt
+from tests.examples import rounds
 from tests.integration.sync.test_backfill import ROWS, SMALL, SOME
 from tests.world import MemoryWorld, World
 
@@ -328,7 +329,7 @@ def test_a_load_whose_answer_was_lost_is_no_alteration(memory_world: MemoryWorld
 
 
 @given(steps=st.lists(st.sampled_from(["insert", "change", "delete", *HOWS, "tick"]), max_size=6))
-@settings(max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=rounds(3), suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_any_order_of_changes_and_alterations(memory_world: MemoryWorld, steps: list[str]) -> None:
     """After a run that loads something, the target has all rows of the source with their values. It may have more: rows
     that were deleted in the source alone, which stay with `deletes: off`. Rows that are deleted while the ledger does

@@ -8,6 +8,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from pgsnow.model.log.position import LogPosition
+
 MAX_SEEN = 10_000
 MAX_TRAIL = 64
 MAX_RUNNING = 200
@@ -136,6 +138,7 @@ class Checkpoint:
     last_watermark: the largest finite watermark loaded, as text; it is displayed, and a lookback starts from it.
     position: where the read stood in the history of the source (None, from older ledgers: not known).
     updates: with `insert_only`, how many updates the server had counted on the table (None: not known).
+    log: with `mode: log`, how far the table was read from the log (None: it is not read from it yet, or no more).
     """
 
     mode: ReadMode
@@ -154,6 +157,7 @@ class Checkpoint:
     again: frozenset[int] = frozenset()
     reread: frozenset[int] = frozenset()
     updates: int | None = None
+    log: LogPosition | None = None
     reset_to: str | None = None
     """The watermark from which rows are read again, because a person set it in the ledger ('': from the beginning).
     Not stored."""
@@ -171,6 +175,7 @@ class Checkpoint:
             "again": sorted(self.again),
             "reread": sorted(self.reread),
             "updates": self.updates,
+            "log": list(astuple(self.log)) if self.log else None,
         }
         return {
             "mode": self.mode.value,
@@ -219,6 +224,7 @@ class Checkpoint:
             again=frozenset(data.get("again", ())),
             reread=frozenset(data.get("reread", ())),
             updates=data.get("updates"),
+            log=LogPosition(*data["log"]) if data.get("log") else None,
         )
 
 

@@ -166,6 +166,7 @@ def look(env: Mapping[str, str]) -> Any:
         return rows(connection, "SELECT I FROM T"), files, rows(connection, "SELECT COUNT(*) FROM U")
 
 
+@pytest.mark.thorough
 def test_the_stock_emulator_forgets_all(stock: StockEmulator, stock_env: Mapping[str, str]) -> None:
     with connect(stock_env) as connection:
         run(connection, "CREATE TABLE T (I NUMBER(38,0))")

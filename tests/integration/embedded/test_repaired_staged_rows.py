@@ -153,6 +153,7 @@ def test_file_formats_are_created_shown_and_dropped(staged: Any) -> None:
     assert rows(staged, "SHOW FILE FORMATS") == []
 
 
+@pytest.mark.thorough
 def test_the_stock_emulator_takes_a_stage_for_a_table(stock_env: Mapping[str, str], tmp_path: Path) -> None:
     """When this is no longer so, `select_from_stages` can go."""
 

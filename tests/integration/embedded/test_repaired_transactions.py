@@ -73,6 +73,7 @@ def test_as_on_snowflake(scenario: Scenario, real: Any, snowflake_env: Mapping[s
     assert outcome(scenario, snowflake_env) == real
 
 
+@pytest.mark.thorough
 @each
 def test_the_stock_emulator_deviates(scenario: Scenario, real: Any, stock_env: Mapping[str, str]) -> None:
     assert outcome(scenario, stock_env) != real
@@ -117,6 +118,7 @@ def test_a_write_waits_for_the_transaction_in_its_way(
     assert update_against(snowflake_env, holder_ends, after=0.3) == (None, [(real,)])
 
 
+@pytest.mark.thorough
 def test_on_the_stock_emulator_it_fails_at_once(stock_env: Mapping[str, str]) -> None:
     """With HTTP 500, so that a patient connector hides it by sending the statement again and again."""
     failure, _ = update_against(stock_env, "COMMIT", after=None, network_timeout=1)

@@ -135,6 +135,7 @@ def test_as_on_snowflake(scenario: Scenario, real: Any, snowflake_env: Mapping[s
     assert outcome(scenario, snowflake_env, paramstyle="qmark") == real
 
 
+@pytest.mark.thorough
 @each
 def test_the_stock_emulator_deviates(scenario: Scenario, real: Any, stock_env: Mapping[str, str]) -> None:
     assert outcome(scenario, stock_env, paramstyle="qmark") != real

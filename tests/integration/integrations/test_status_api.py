@@ -10,13 +10,10 @@ from typing import Any
 
 import psycopg
 import pytest
-import schemathesis
 from fastapi import Depends, FastAPI
 from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from schemathesis import GenerationMode
-from schemathesis.core.result import Ok
 
 from pgsnow.integrations.fastapi.router import status_router
 from pgsnow.integrations.fastapi.security import TokenRequired
@@ -341,6 +338,10 @@ def paths_of(app: FastAPI) -> Sequence[str]:
 
 def test_the_api_keeps_what_its_document_says(ledger: Ledger) -> None:
     """Whatever a client sends, each answer has a documented code and the documented form, and none is a 500."""
+    import schemathesis  # one test alone needs it, and each process imports all tests
+    from schemathesis import GenerationMode
+    from schemathesis.core.result import Ok
+
     app = app_of(ledger, dependencies=[Depends(everybody)], actions=True)
     assert {path.removeprefix(API) for path in paths_of(app)} == {
         "/summary", "/tables", "/tables/{name}", "/tables/{name}/certificate", "/runs", "/runs/{run_id}/{table}",

@@ -16,6 +16,7 @@ from pgsnow.ledger.history.history import STATUSES
 from pgsnow.ledger.history.rows import Cursor, RunRow
 from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.report import Status
+from tests.examples import rounds
 from tests.integration.ledger.conformance import report, take
 from tests.integration.ledger.crew import PostgresCrew
 
@@ -47,7 +48,7 @@ RUNS = st.lists(
 
 
 @settings(
-    max_examples=8,
+    max_examples=rounds(5),
     deadline=None,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

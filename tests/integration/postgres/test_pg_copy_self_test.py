@@ -18,6 +18,7 @@ from pgsnow.postgres.copy.tls_channel import TlsChannel
 from tests.integration.postgres.lab import Dsn, Lab
 from tests.integration.postgres.terminator import tls_before
 
+pytestmark = pytest.mark.usefixtures("each_self_test_runs")
 Receive = Callable[[Any, memoryview], int]
 
 

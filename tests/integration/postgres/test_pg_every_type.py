@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from pgsnow.model.types.named_types import BY_NAME
 from pgsnow.model.types.type_rules import mapping_of
+from tests.examples import rounds
 from tests.integration.postgres.lab import Lab
 
 FORMS = {"numeric"}
@@ -105,7 +106,7 @@ def test_every_type_of_the_catalog_is_in_the_map(lab: Lab) -> None:
     assert [name for name, kind, _ in there if name not in FORMS and BY_NAME[name].kind != kind] == []
 
 
-FEW = settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+FEW = settings(max_examples=rounds(3), deadline=None, suppress_health_check=list(HealthCheck))
 """Examples of up to 40 values each, which travel in one read."""
 
 

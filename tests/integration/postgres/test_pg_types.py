@@ -21,6 +21,7 @@ from pgsnow.embedded.postgres import EmbeddedPostgres
 from pgsnow.model.types.mapping import BINARY_LIMIT, TEXT_LIMIT
 from pgsnow.postgres.read.by_key import payloads, read_keys
 from pgsnow.postgres.read.reader import open_reader
+from tests.examples import rounds
 from tests.integration.postgres.lab import Lab, lab_in
 
 COLUMNS = {
@@ -104,7 +105,7 @@ def same(name: str, left: Any, right: Any) -> bool:
     return bool(left == right)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=rounds(15), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=ROWS)
 def test_every_value_arrives_as_it_was_written(typed: Lab, rows: list[dict[str, Any]]) -> None:
     typed.run("truncate t")

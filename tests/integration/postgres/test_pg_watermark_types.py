@@ -14,6 +14,7 @@ from pgsnow.model.table import SourceName
 from pgsnow.postgres.catalog.describe import describe
 from pgsnow.postgres.incremental.window import lower_bound
 from pgsnow.postgres.sql import text_of
+from tests.examples import rounds
 from tests.integration.postgres.lab import Follower, Lab
 
 CHANGES = "create table t (id bigint primary key, updated_at {kind} default {default})"
@@ -36,7 +37,9 @@ class TestWithoutTimeZone:
             late.commit()
             assert follower.tick() == [at]
 
-    @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(
+        max_examples=rounds(20), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    )
     @given(
         zone=st.sampled_from(
             [

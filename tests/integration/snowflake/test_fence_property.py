@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from pgsnow.model.table import TargetName
 from pgsnow.snowflake.session import Session
+from tests.examples import rounds
 from tests.integration.snowflake.units import ID, OUTPUT, ensure_target, load, rows_of, write_unit
 
 RUNS = st.lists(
@@ -27,7 +28,7 @@ FRESH = itertools.count()
 
 @pytest.mark.parametrize("method", ["files", "bound"])
 @given(runs=RUNS, data=st.data())
-@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=rounds(3), deadline=None, suppress_health_check=list(HealthCheck))
 def test_each_key_has_the_latest_runs_value(
     session: Session,
     target: TargetName,

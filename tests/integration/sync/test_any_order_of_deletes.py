@@ -11,6 +11,7 @@ from pgsnow.model.errors import TargetUnavailable
 from pgsnow.model.report import TableReport
 from pgsnow.sync.runtime.events import Event
 from pgsnow.testing.faults import RaiseAt
+from tests.examples import rounds
 from tests.world import MemoryWorld
 
 NEW = "insert into users (id, name) select {n} + g, 'new' from generate_series(0, 2) g"
@@ -52,7 +53,7 @@ def ids(world: MemoryWorld) -> set[int]:
         max_size=8,
     )
 )
-@settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=rounds(3), suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_two_quiet_ticks_make_the_target_equal(
     memory_world: MemoryWorld, steps: list[str | tuple[str, str]]
 ) -> None:

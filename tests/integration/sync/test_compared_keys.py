@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from hypothesis import settings
 from psycopg.sql import SQL, Identifier, Literal
 
 from pgsnow.model.key_range import DifferenceKind, Key, KeyRange
@@ -20,10 +19,11 @@ from pgsnow.snowflake.session import Session, connect
 from pgsnow.sync.compare.compare import compare
 from pgsnow.sync.compare.ranges import between
 from pgsnow.sync.compare.sides import SourceSide, TargetSide
+from tests.examples import rounds
 from tests.world import World
 
 ROWS = 48
-ROUNDS = settings().max_examples // 40
+ROUNDS = rounds(1)
 """More with the profile of `make stress`."""
 WORDS = ["", "a", "A", "ä", "Z", "z", "a b", "\U0001f600", "ﬀ", "~", "'\\%", "10", "9", "é", "e\u0301"]
 MOMENTS = ["0001-01-01", "1582-10-10 01:02:03.000001", "1969-12-31 23:59:59.999999", "9999-12-31 23:59:59.5"]

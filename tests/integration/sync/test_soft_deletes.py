@@ -12,6 +12,7 @@ from pgsnow.model.errors import TargetUnavailable
 from pgsnow.model.key_range import DifferenceKind
 from pgsnow.model.report import Status, TableReport
 from pgsnow.operations.plan.preview import preview
+from tests.examples import rounds
 from tests.world import MemoryWorld, World
 
 ALWAYS = {"sweep_every": "1ms", "sweep_share": "100%"}
@@ -212,7 +213,7 @@ STEPS = st.lists(
 
 
 @given(steps=STEPS)
-@settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=rounds(3), deadline=None, suppress_health_check=list(HealthCheck))
 def test_marked_rows_are_those_that_were_deleted(
     memory_world: MemoryWorld, steps: list[tuple[str, int]]
 ) -> None:

@@ -7,6 +7,9 @@ import sys
 
 import pytest
 
+from pgsnow.cli.companions import without_companions
+from pgsnow.model.settings.settings import Settings
+
 IMPORT = """
 import sys
 from pgsnow.cli.companions import without_companions
@@ -48,9 +51,15 @@ def test_without_aws_the_connector_is_imported_without_boto_and_others_may_impor
     assert told(PAT) == ["False", "boto3 False"]
 
 
+def test_a_connector_that_may_need_boto_has_it() -> None:
+    assert told(PAT | BUCKET) == ["boto3 botocore True", "boto3 True"]
+
+
 @pytest.mark.parametrize("env", [IDENTITY, NAMED, PAT | BUCKET], ids=["identity", "named", "bucket"])
-def test_a_connector_that_may_need_boto_has_it(env: dict[str, str]) -> None:
-    assert told(env) == ["boto3 botocore True", "boto3 True"]
+def test_nothing_is_left_out_where_the_connector_may_need_it(env: dict[str, str]) -> None:
+    before = list(sys.meta_path)
+    with without_companions(Settings.from_env({**SNOWFLAKE, **env})):
+        assert sys.meta_path == before
 
 
 def test_a_boto_that_is_there_already_stays_whole() -> None:

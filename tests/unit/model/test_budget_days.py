@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from benchmarks.budget import Outcome, SimulatedTable, Simulation, simulate
 from pgsnow.model.cost.forecast import DAY, HOURS, LoadTime
+from tests.examples import examples
 
 TICK = 600.0
 """Longer than the usual interval: a simulated day has 144 ticks."""
@@ -61,7 +62,7 @@ def _assert_kept(setup: Simulation, found: Outcome) -> None:
             assert found.warned_at.get(day, float("inf")) <= found.over_at[day], (spent, found)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(8), deadline=None)
 @given(_days(steady_clock=True))
 def test_a_budget_and_every_max_lag_are_kept_or_the_conflict_is_reported_before(setup: Simulation) -> None:
     """Whatever arrives, in bursts or not, foreseen or not: a day costs at most 5 % more than the budget, or it was
@@ -69,7 +70,7 @@ def test_a_budget_and_every_max_lag_are_kept_or_the_conflict_is_reported_before(
     _assert_kept(setup, simulate(setup))
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=examples(3), deadline=None)
 @given(_days(steady_clock=False))
 def test_a_clock_that_jumps_makes_no_row_wait_for_ever(setup: Simulation) -> None:
     """Whenever the ledger's clock jumps, forward or back, every row is loaded within a day and the time of the jump."""

@@ -21,6 +21,7 @@ from pgsnow.model.comparison.certificate import (
     Round,
     Verification,
 )
+from tests.examples import examples
 
 WEEK = 7 * 86_400.0
 START = 1_700_000_000.0
@@ -68,7 +69,7 @@ def test_a_comparison_closes_only_the_differences_that_it_could_have_seen() -> N
 
 
 @pytest.mark.parametrize("of", [1, 190])
-@settings(max_examples=10)
+@settings(max_examples=examples(8))
 @given(st.integers(600, 40_000))
 def test_a_busy_table_is_compared_once_within_its_time(of: int, interval: int) -> None:
     """Each tick compares what is due; the round ends in time, and the next one begins `verify_every` after it."""

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pgsnow.model.config.cost import WarehouseSize
 from pgsnow.model.cost.forecast import Arrivals, LoadTime, forecast, is_due
 from pgsnow.model.cost.warehouse import Warehouse, awake_seconds, credits_of_wake
+from tests.examples import examples
 
 TICK = 120.0
 
@@ -57,7 +58,7 @@ def test_a_table_that_changes_all_the_time_costs_18_credits_a_day() -> None:
     )
 
 
-@settings(max_examples=8)
+@settings(max_examples=examples(8))
 @given(
     st.dictionaries(st.sampled_from("abcd"), st.floats(0.01, 1), min_size=1),
     st.sampled_from([0.0, 600.0, 3600.0]),

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 
 from pgsnow.model.evolution.source_definition import SourceDefinition
 from pgsnow.model.table import Column
+from tests.examples import examples
 from tests.unit.model.evolving import TYPES, Cut, Evolution, column, table
 
 NAMES = ["a", "b", "c", "A", "a__varchar"]
@@ -26,7 +27,7 @@ rounds = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(rounds, st.sampled_from(["keep", "drop"]))
 def test_values_end_in_their_columns_wherever_runs_are_cut(
     rounds: list[tuple[list[tuple[str, object, object]], list[int]]], on_drop: str

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from pgsnow.model.errors import ConfigError
 from pgsnow.operations.dbt.merge import merged
+from tests.examples import examples
 
 
 def source(*tables: dict[str, Any], name: str = "analytics") -> dict[str, Any]:
@@ -160,7 +161,7 @@ TABLES = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(TABLES, TABLES, st.sampled_from(["block", "flow", "json"]))
 @example([], [table("a", column("a", "date", description=" ", data_tests=[]))], "block")
 def test_a_merge_is_idempotent_and_loses_nothing(

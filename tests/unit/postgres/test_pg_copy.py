@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from pgsnow.postgres.copy.batch import CopyColumn, MalformedCopy
 from pgsnow.postgres.copy.messages import CopyResponse, ServerError
 from pgsnow.postgres.copy.positions import SPARE, find_rows
+from tests.examples import examples
 from tests.unit.postgres.sent import copy_of, message, refusal, sent
 
 NUMERIC = 1700
@@ -93,7 +94,7 @@ def tables(draw: st.DrawFn) -> tuple[list[int], list[tuple[Any, ...]]]:
     return oids, some * draw(st.sampled_from([1, 1, 5, 20])) + tail
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(
     tables(), st.lists(st.integers(0, 400), max_size=4).map(lambda some: [*some, 900]), st.integers(16, 3000)
 )
@@ -130,7 +131,7 @@ def decimals(draw: st.DrawFn) -> tuple[int, int, list[Decimal | None]]:
     return precision, scale, draw(st.lists(st.none() | value, min_size=1, max_size=20))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(decimals())
 def test_numerics_of_up_to_18_digits_are_decimals_to_the_last_digit(
     given: tuple[int, int, list[Decimal | None]],
@@ -142,7 +143,7 @@ def test_numerics_of_up_to_18_digits_are_decimals_to_the_last_digit(
     assert found.to_pylist() == values
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(
     st.lists(st.decimals(allow_nan=False, allow_infinity=False, places=7).map(lambda d: d + 0), min_size=1)
 )
@@ -180,7 +181,7 @@ def test_values_that_look_like_the_beginning_of_a_row_are_not_taken_for_one() ->
     assert [tuple(row.values()) for row in found.to_pylist()] == values
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(8), deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), longest=st.sampled_from([4, 60, 400]), count=st.integers(500, 4000))
 def test_each_row_of_a_large_block_is_found_whatever_its_values_look_like(
     seed: int, longest: int, count: int

@@ -16,6 +16,7 @@ from pgsnow.model.types.mapping import Field
 from pgsnow.model.types.type_rules import mapping_named
 from pgsnow.sync.pipeline import parquet
 from pgsnow.sync.pipeline.parquet import PartWriter, parquet_schema
+from tests.examples import examples
 
 FIELDS = (
     Field("id", "ID", mapping_named("int8"), nullable=False, key=True),
@@ -29,7 +30,7 @@ def rows(start: int, count: int) -> pa.RecordBatch:
 
 
 @given(counts=st.lists(st.integers(0, 50), max_size=20))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(10), deadline=None)
 def test_every_row_is_in_the_parts_once_and_in_order(tmp_path_factory: object, counts: list[int]) -> None:
     folder: Path = tmp_path_factory.mktemp("parts")  # type: ignore[attr-defined]
     writer = PartWriter(folder, FIELDS, part_bytes=1)

@@ -30,11 +30,18 @@ class EmbeddedSnowflake(StoredServer):
     name = "snowflake emulator"
 
     def __init__(
-        self, data_dir: Path | str, port: int | None = None, *, idle_seconds: float | None = None
+        self,
+        data_dir: Path | str,
+        port: int | None = None,
+        *,
+        idle_seconds: float | None = None,
+        threads: int | None = None,
     ) -> None:
-        """A transaction whose client says nothing for `idle_seconds` (default 300) is rolled back."""
+        """A transaction whose client says nothing for `idle_seconds` (default 300) is rolled back. threads: those that
+        execute one statement, by default one for each core; one is enough for small tables, and costs less."""
         super().__init__(data_dir, port)
         self._idle_seconds = idle_seconds
+        self._threads = threads
 
     def settings_env(self, database: str = DATABASE, schema: str = SCHEMA) -> dict[str, str]:
         """Environment variables with the settings of this server."""
@@ -137,6 +144,8 @@ class EmbeddedSnowflake(StoredServer):
         ]
         if self._idle_seconds is not None:
             argv += ["--idle-seconds", str(self._idle_seconds)]
+        if self._threads is not None:
+            argv += ["--threads", str(self._threads)]
         return Child(argv, self.beside(".log"))
 
     def _ready(self) -> bool:

@@ -18,11 +18,12 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--dir", type=Path, required=True)
     parser.add_argument("--idle-seconds", type=float, default=IDLE_SECONDS)
+    parser.add_argument("--threads", type=int)
     arguments = parser.parse_args()
     _leave_out_the_aws_sdk()
     from pgsnow.embedded.snowflake.server import create_app
 
-    app = create_app(arguments.dir, arguments.idle_seconds)
+    app = create_app(arguments.dir, arguments.idle_seconds, arguments.threads)
     uvicorn.run(
         app,
         host="127.0.0.1",

@@ -20,13 +20,13 @@ from pgsnow.embedded.snowflake.stages.storage import StoredSnowflake
 from pgsnow.embedded.snowflake.statements.hidden import hidden
 
 
-def create_app(directory: Path, idle_seconds: float) -> Starlette:
-    """The application over the data in `directory`. Once a process.
+def create_app(directory: Path, idle_seconds: float, threads: int | None = None) -> Starlette:
+    """The application over the data in `directory`. Once a process. threads: as in StoredSnowflake.
 
     A transaction of a client that says nothing for `idle_seconds` is rolled back.
     """
     journal = Journal()
-    store = StoredSnowflake(directory.absolute())
+    store = StoredSnowflake(directory.absolute(), threads)
     fakesnow.server.shared_fs = store
     buckets = Buckets(directory.absolute() / "_buckets")
     late, scripted = LateStatements(), ScriptedErrors()

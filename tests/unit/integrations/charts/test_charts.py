@@ -21,6 +21,7 @@ from pgsnow.integrations.fastapi.charts.phases import phase_bar, phase_parts
 from pgsnow.integrations.fastapi.charts.scale import TimeSpan, count_ticks, duration_label, duration_ticks
 from pgsnow.integrations.fastapi.charts.strip import BARS, run_strip, strip_text
 from pgsnow.integrations.fastapi.charts.svg import compact, element, plain
+from tests.examples import examples
 
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
 DAY = TimeSpan(NOON - timedelta(hours=24), NOON)
@@ -82,7 +83,7 @@ def test_a_line_never_bridges_missing_data(values: list[float | None], gap: floa
         assert all((b.at - a.at).total_seconds() <= gap for a, b in pairwise(piece))
 
 
-@settings(max_examples=20)
+@settings(max_examples=examples(8))
 @given(st.lists(st.sampled_from([0, 1, 2, 3, 5, 80, 999]), min_size=POINTS + 1, max_size=5 * POINTS))
 def test_many_points_become_few_and_no_peak_and_no_gap_is_lost(values: list[int]) -> None:
     """Each piece of the line keeps its highest point; together they have one point for each part of the span, and one

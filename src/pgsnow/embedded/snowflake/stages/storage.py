@@ -25,7 +25,8 @@ class StoredSnowflake(FakeSnow):  # type: ignore[misc]
     succeeds, and the first statement that needs the database fails.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, threads: int | None = None) -> None:
+        """threads: DuckDB's, by default one for each core."""
         directory.mkdir(parents=True, exist_ok=True)
         self._directory = directory
         self.create_database_on_connect = False
@@ -34,6 +35,8 @@ class StoredSnowflake(FakeSnow):  # type: ignore[misc]
         self.nop_regexes = None
         self.results_cache: dict[str, Any] = {}
         self.duck_conn = duckdb.connect(":memory:", config={"lambda_syntax": "ENABLE_SINGLE_ARROW"})
+        if threads is not None:
+            self.duck_conn.execute(f"SET GLOBAL threads = {threads}")
         self.duck_conn.execute(
             f"ATTACH '{_quoted(directory / GLOBAL_DATABASE_NAME)}' AS {GLOBAL_DATABASE_NAME}"
         )

@@ -1,0 +1,1 @@
+"""Values of reading the source's write-ahead log (`mode: log`)."""
