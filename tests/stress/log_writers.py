@@ -46,7 +46,8 @@ STATEMENTS: tuple[tuple[float, str], ...] = (
     (2, f"update l_entry set id = 1000 + id where id = {ID} and not exists"
         " (select from l_entry o where o.id = 1000 + l_entry.id)"),
     (1, "update l_entry set id = id - 1000"
-        " where id = (select id from l_entry where id > 1000 order by random() limit 1) and not exists (select from l_entry o where o.id = l_entry.id - 1000)"),
+        " where id = (select id from l_entry where id > 1000 order by random() limit 1)"
+        " and not exists (select from l_entry o where o.id = l_entry.id - 1000)"),
     (2, "with pair as (select array_agg(id) as ids from (select id from l_account order by random() limit 2) x)"
         " update l_account set amount = amount + case id when ids[1] then 5 else -5 end from pair"
         " where id = any (ids) and array_length(ids, 1) = 2"),
@@ -88,7 +89,7 @@ def write(dsn: str, number: int, until: float) -> None:
 
 def _statement(rnd: random.Random) -> str:
     weights, texts = zip(*STATEMENTS, strict=True)
-    return rnd.choices(texts, weights)[0]
+    return str(rnd.choices(texts, weights)[0])
 
 
 def _single(conn: psycopg.Connection[Any], rnd: random.Random) -> None:
@@ -133,9 +134,9 @@ DDL: tuple[Callable[[random.Random], str], ...] = (
         f"alter table l_entry add column if not exists c{rnd.randint(1, 3)} int default {rnd.randint(1, 9)}"
     ),
     lambda rnd: f"alter table l_entry drop column if exists c{rnd.randint(1, 3)}",
-    lambda _: "alter table l_tree alter v type bigint",
-    lambda _: "truncate l_tree_1",
-    lambda _: "vacuum full l_entry",
+    lambda _rnd: "alter table l_tree alter v type bigint",
+    lambda _rnd: "truncate l_tree_1",
+    lambda _rnd: "vacuum full l_entry",
 )
 
 

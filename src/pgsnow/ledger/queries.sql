@@ -1750,7 +1750,7 @@ where slot = %(slot)s and fence = %(fence)s;
 -- A slot was made: positions in earlier ones are not continued from.
 update {schema}.sync_slots
 set generation = generation + 1, system = %(system)s, timeline = %(timeline)s, database = %(database)s,
-    confirmed = %(confirmed)s, created_at = clock_timestamp(), why = %(why)s,
+    confirmed = %(confirmed)s, unsettled = %(unsettled)s::jsonb, created_at = clock_timestamp(), why = %(why)s,
     fingerprint = %(fingerprint)s::jsonb, figures = jsonb_build_object(), trouble = null, trouble_since = null
 where slot = %(slot)s and fence = %(fence)s
 returning generation, created_at;

@@ -9,7 +9,7 @@ from typing import Any
 
 from pgsnow.model.batch import LoadResult
 from pgsnow.model.config.options import Deletes
-from pgsnow.model.log.changes import MOVED_PREFIX, OPERATION_COLUMN, UNCHANGED_COLUMN, ChangeKinds
+from pgsnow.model.log.changes import DOUBTFUL, MOVED_PREFIX, OPERATION_COLUMN, UNCHANGED_COLUMN, ChangeKinds
 from pgsnow.model.metadata_columns import DELETED_AT_COLUMN, FENCE_COLUMN
 from pgsnow.snowflake.sql.soft_deletes import Gone
 from pgsnow.testing.memory_target import MemoryTarget
@@ -43,9 +43,10 @@ class MemoryChanges:
         for row in latest:
             counts[self._apply_row(table, before, row, deletes, again=again)] += 1
             there = any(self._key_of(other) == self._key_of(row) for other in table.rows)
-            lacks = row.get(UNCHANGED_COLUMN) and (not there or (again and self._former(row)))
-            if lacks and self._key_of(row) not in noted:
-                noted.append(self._key_of(row))
+            unchanged, key = row.get(UNCHANGED_COLUMN) or "", tuple(map(str, self._key_of(row)))
+            doubtful = unchanged.endswith(DOUBTFUL) or bool(again and self._former(row))
+            if unchanged and (doubtful or not there) and key not in noted:
+                noted.append(key)
         return replace(target.result(counts["inserted"], counts["updated"]), deleted=counts["deleted"])
 
     def _apply_row(

@@ -8,8 +8,9 @@ from struct import Struct
 
 import numpy as np
 
-from pgsnow.model.log.relation import LogColumn, LogRelation
+from pgsnow.model.log.relation import LogRelation
 from pgsnow.postgres.connection import TEXT_SETTINGS
+from pgsnow.postgres.replication.messages import relation_of
 from pgsnow.postgres.replication.reading import ChangeBlock
 from tests.integration.postgres.lab import Lab
 
@@ -44,7 +45,7 @@ class LogLab:
         begun = 0
         for message in messages:
             if message[:1] == b"R":
-                made = relation_of(message)
+                made = relation_of(memoryview(message), 1)
                 self._relations[made.oid] = made
             elif message[:1] == b"C":
                 _, _, end, _ = _COMMIT.unpack_from(message)
@@ -79,25 +80,6 @@ def _names(message: bytes, oid: int) -> bool:
     if message[:1] == b"T":
         return oid in np.frombuffer(message[6:], ">u4").tolist()
     return int.from_bytes(message[1:5]) == oid
-
-
-def relation_of(message: bytes) -> LogRelation:
-    """The definition in a relation message."""
-    oid, at = int.from_bytes(message[1:5]), 5
-    names = []
-    for _ in range(2):
-        end = message.index(b"\0", at)
-        names.append(message[at:end].decode())
-        at = end + 1
-    identity, count = chr(message[at]), int.from_bytes(message[at + 1 : at + 3])
-    at += 3
-    columns = []
-    for _ in range(count):
-        key, end = message[at], message.index(b"\0", at + 1)
-        oid_of_type, modifier = Struct(">Ii").unpack_from(message, end + 1)
-        columns.append(LogColumn(message[at + 1 : end].decode(), oid_of_type, modifier, bool(key)))
-        at = end + 9
-    return LogRelation(oid, names[0], names[1], identity, tuple(columns))
 
 
 @contextmanager

@@ -20,6 +20,8 @@ class TargetRows:
     rows: dict[Key, dict[str, Any]] = field(default_factory=dict)
     counts: ChangeCounts = field(default_factory=ChangeCounts)
     batches: int = 0
+    incomplete: set[Key] | None = None
+    """Keys of rows of which the target lacks what they lack; None: there must be none."""
 
     def load(self, pages: Iterable[ChangePage]) -> None:
         """Apply the pages, in as few batches as BatchKeys admits."""
@@ -46,12 +48,14 @@ class TargetRows:
             for key in gone:
                 self.rows.pop(self._key(key), None)
             for at, row in enumerate(rows):
-                self.rows[self._key(row)] = {**row, **self._kept(page, at, row, before)}
+                kept = self._kept(page, at, row, before)
+                if kept is not None:
+                    self.rows[self._key(row)] = {**row, **kept}
 
     def _kept(
         self, page: ChangePage, at: int, row: Mapping[str, Any], before: dict[Key, dict[str, Any]]
-    ) -> dict[str, Any]:
-        """The columns that the row does not have, from the target."""
+    ) -> dict[str, Any] | None:
+        """The columns that the row does not have, from the target; None: it has no such row."""
         lacking = page.unchanged[at].as_py() if page.unchanged is not None else None
         if lacking is None:
             return {}
@@ -59,7 +63,11 @@ class TargetRows:
         moved = any(value is not None for value in former.values())
         names = [self.plan.fields[int(place)].source for place in lacking.strip(".").split(".")]
         assert [row[name] for name in names] == [None] * len(names)
-        kept = before[self._key(former if moved else row)]
+        key = self._key(former if moved else row)
+        if key not in before and self.incomplete is not None:
+            self.incomplete.add(self._key(row))
+            return None
+        kept = before[key]
         return {name: kept[name] for name in names}
 
     def _key(self, row: Mapping[str, Any]) -> Key:

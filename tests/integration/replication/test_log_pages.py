@@ -75,6 +75,43 @@ def test_any_changes_lead_to_the_table(log: LogLab, monkeypatch: pytest.MonkeyPa
     follows()
 
 
+def test_changes_from_before_a_snapshot_are_applied_again(
+    log: LogLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A table joins the log with rows of a snapshot that is newer than the log's beginning. Its rows may have other
+    keys than those that the log shows first, and other rows may have those: in the end the target is the table, once
+    the rows of which it lacks a part were read again."""
+    lab = log.lab
+    lab.run(TABLE, "alter table t alter big set storage external")
+    plan = lab.plan(watermark_column=None, mode="xmin")
+
+    @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(
+        st.lists(st.lists(OPERATION, min_size=1, max_size=4), min_size=2, max_size=6),
+        st.integers(0, 3),
+        st.integers(1, 12),
+        st.integers(1, 12),
+    )
+    def follows(transactions: list[list[str]], first: int, block: int, page: int) -> None:
+        monkeypatch.setattr(pages, "PAGE_CHANGES", page)
+        lab.run("delete from t")
+        log.blocks(plan.source.oid)
+        for statements in transactions[:first]:
+            lab.run("; ".join(statements))
+        target = TargetRows(plan, {(row["id"],): row for row in rows_of(log)}, incomplete=set())
+        settled = lab.one("select (pg_current_wal_insert_lsn() - '0/0')::bigint")
+        for statements in transactions[first:]:
+            lab.run("; ".join(statements))
+        blocks = log.blocks(plan.source.oid, most=block)
+        target.load(change_pages(blocks, plan, lab.source, settled=settled))
+        present = {(row["id"],): row for row in rows_of(log)}
+        again = {key: present[key] for key in target.incomplete or () if key in present}
+        kept = {key: row for key, row in target.rows.items() if key not in (target.incomplete or ())}
+        assert {**kept, **again} == present
+
+    follows()
+
+
 def rows_of(log: LogLab) -> list[dict[str, Any]]:
     names = ("id", "kind", "n", "big", "other", "updated_at")
     return [

@@ -14,7 +14,9 @@ from tests.world import World
 
 
 @pytest.fixture
-def paused(world: World, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Callable[[], object]], TableReport]:
+def paused(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str, Callable[[], object]], TableReport]:
     """Runs a tick that does `act` right before it sends the first statement that begins so."""
 
     def tick(word: str, act: Callable[[], object]) -> TableReport:

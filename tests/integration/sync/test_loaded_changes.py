@@ -33,7 +33,7 @@ def load(run: Run, number: int, changes: Changes, *, way: str = "merge") -> None
         return
     staged = run.destination.loader(LoadFacts(deferred=True)).load(batch)
     assert isinstance(staged, Deferred)
-    run.destination.load_staged([staged.batch], number + 1)
+    run.destination.load_staged([staged.batch], number + 1, copies=False)
 
 
 def begin(loading: Loading, way: str = "merge", **config: Any) -> Run:
@@ -121,7 +121,7 @@ def test_rows_that_are_not_whole_are_not_invented(loading: Loading, way: str) ->
     changes = Changes([(2, None), (11, None), (12, None)], after=Changes([(12, "whole")]))
     load(run, 1, changes)
     assert loading.rows() == [(1, "a"), (12, "whole"), (2, "b"), (3, "c"), (4, "d")]
-    assert [(int(at),) for (at,) in run.table.incomplete] == [(11,)]
+    assert run.table.incomplete == [("11",)]
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -135,7 +135,7 @@ def test_rows_that_changed_places_are_not_exchanged_twice(loading: Loading, way:
     assert run.table.incomplete == []
     load(run, 3, swap, way=way)
     assert loading.rows() == [(1, "b"), (2, "a"), (3, "c"), (4, "d")]
-    assert sorted(int(at) for (at,) in run.table.incomplete) == [1, 2]
+    assert sorted(run.table.incomplete) == [("1",), ("2",)]
 
 
 class Table:

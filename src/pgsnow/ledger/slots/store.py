@@ -106,18 +106,21 @@ class Slots:
         confirmed: int,
         *,
         why: str,
+        unsettled: Iterable[int] = (),
         system: str = "",
         timeline: int = 0,
         database: int = 0,
         fingerprint: Fingerprint | None = None,
     ) -> int:
-        """Record that the slot was made, with its first position; returns its generation. Every table is bridged, as
-        its position is one in another generation. Raises LeaseLost."""
+        """Record that the slot was made, with its first position; returns its generation. unsettled: transactions
+        that were open just after that: a commit before the position may have been invisible still. Every table is
+        bridged, as its position is one in another generation. Raises LeaseLost."""
         row = self._write(
             "new_generation",
             claim,
             confirmed=confirmed,
             why=cut(why),
+            unsettled=Jsonb(sorted(unsettled)),
             system=system,
             timeline=timeline,
             database=database,

@@ -230,7 +230,7 @@ def size(value: object) -> int:
         raise ValueError(
             f"{display(value)} is not a size — write megabytes, or text such as 500MB, 8GB or 1TB, at least 1MB"
         )
-    return int(number * (1 << _SIZES[unit]))
+    return round(number * (1 << _SIZES[unit]))
 
 
 def _size_text(found: int) -> str:

@@ -248,7 +248,8 @@ def parse_config(
     top = {key: value for key, value in expanded.items() if key not in ("defaults", "tables", *MOVED)}
     tables = _tables(expanded.get("tables"), table_defaults(expanded, problems), problems)
     parsed = [problems.validate(TableConfig, table, ("tables", at)) for at, table in tables.items()]
-    check_tables(tables, problems, budget=expanded.get("budget") is not None)
+    at_once = expanded.get("consistency") == str(Consistency.TICK)
+    check_tables(tables, problems, budget=expanded.get("budget") is not None, at_once=at_once)
     config = problems.validate(SyncConfig, {**top, "tables": []}, ())
     if problems or config is None:
         raise problems.error()

@@ -5,11 +5,11 @@ https://www.postgresql.org/docs/current/view-pg-replication-slots.html"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from hashlib import sha256
 from typing import Any
 
 from pgsnow.model.log.lsn import format_lsn
@@ -304,7 +304,7 @@ _CHANGED = {
 def slot_name_of(ledger: str) -> str:
     """The slot's name, and the publication's, unless the configuration names others. ledger: the ledger's id, which
     stays when it is moved."""
-    return f"pgsnow_{sha256(ledger.encode()).hexdigest()[:12]}"
+    return "pgsnow_" + re.sub("[^a-z0-9]", "", ledger.lower())[:12]
 
 
 def doubts(known: KnownSlot, state: LogState) -> dict[str, str]:

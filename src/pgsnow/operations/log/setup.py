@@ -16,6 +16,7 @@ from pgsnow.model.settings.settings import Settings
 from pgsnow.operations.log.inspect import LogInspection, inspect
 from pgsnow.postgres.connection import Source
 from pgsnow.postgres.errors import translating
+from pgsnow.postgres.incremental.streaming import running_xids
 from pgsnow.postgres.replication.publication import comment_of, publication_statements
 from pgsnow.postgres.replication.slot import create_slot, creation, drop_slot, dropping
 from pgsnow.postgres.sql import text_of
@@ -137,7 +138,7 @@ def _make_slot(config: SyncConfig, ledger: Ledger, conn: psycopg.Connection, hol
         lsn = create_slot(conn, found.slot, seconds=SLOT_SECONDS)
         state = found.state
         ledger.slots.new_generation(
-            claim, lsn, why=found.verdict.why, system=found.identity.system_identifier,
+            claim, lsn, why=found.verdict.why, unsettled=running_xids(conn), system=found.identity.system_identifier,
             timeline=found.identity.timeline, fingerprint=state.fingerprint,
         )  # fmt: skip
     finally:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from pgsnow.model.batch import KeyBounds
 from pgsnow.model.config.options import Deletes
 from pgsnow.model.errors import LoadMismatch, PgsnowError
+from pgsnow.model.key_range import Key
 from pgsnow.model.log.changes import OPERATION_COLUMN, ChangeKinds
 from pgsnow.model.metadata_columns import DELETED_AT_COLUMN, FENCE_COLUMN
 from pgsnow.model.table import TargetName
@@ -21,8 +21,6 @@ from pgsnow.snowflake.sql.soft_deletes import Gone, removal_of
 from pgsnow.snowflake.sql.staged import READ, ExpectedTarget, guarded, staged_source, unless_later
 from pgsnow.snowflake.sql.statements import Filled
 from pgsnow.snowflake.statement import DELETES, MERGE, GuardedStatement, RowsLoaded, SqlStatement, Step
-
-Key = tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +114,7 @@ class ChangeLoad:
         return replace(self, kinds=replace(self.kinds, moved=False)) if int(found) else self
 
     def incomplete(self, session: Session, source: ChangeSource, *, with_moved: bool) -> list[Key]:
-        """After the MERGE: the keys of rows that do not have all columns, and of which the target has no row.
-        with_moved: also of the rows that had another key before."""
+        """After the MERGE: the keys, as canonical texts, of rows that must be read from the source.
+        with_moved: also those of rows that had another key before."""
         text = sql.incomplete_rows(self.target, source.sql, self.key, self.kinds, with_moved=with_moved)
-        return [tuple(row) for row in session.execute(text, source.binds).rows]
+        return [tuple(map(str, row)) for row in session.execute(text, source.binds).rows]

@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 
 from pgsnow.model.batch import KeyBounds
 from pgsnow.model.config.options import Deletes
-from pgsnow.model.log.changes import MOVED_PREFIX, OPERATION_COLUMN, UNCHANGED_COLUMN, ChangeKinds
+from pgsnow.model.log.changes import DOUBTFUL, MOVED_PREFIX, OPERATION_COLUMN, UNCHANGED_COLUMN, ChangeKinds
 from pgsnow.model.metadata_columns import DELETED_AT_COLUMN, FENCE_COLUMN, ORDER_COLUMN
 from pgsnow.model.table import TargetName
+from pgsnow.model.types.canonical_text import canonical_text
 from pgsnow.model.types.mapping import Field
 from pgsnow.snowflake.names import qualified, quote
 from pgsnow.snowflake.sql.bounds import within
@@ -73,19 +74,26 @@ def merge_changes(
 def incomplete_rows(
     target: TargetName, source: str, key: Sequence[Field], kinds: ChangeKinds, *, with_moved: bool
 ) -> str:
-    """The keys of rows that do not have all columns, and of which the target has no row after the MERGE. with_moved:
-    also of the rows that had another key before. source: as in `merge_changes`."""
+    """The keys, as canonical texts, of rows that do not have all columns, and of which the target has no row after the
+    MERGE, or one whose values are in doubt. with_moved: also of the rows that had another key before. source: as in
+    `merge_changes`."""
+    unchanged = f"s.{quote(UNCHANGED_COLUMN)}"
     values = [*staged_values(key), (UNCHANGED_COLUMN, f"r.{quote(UNCHANGED_COLUMN)}")]
-    missing = f"t.{quote(key[0].target)} IS NULL"
-    if with_moved and kinds.moved:
-        former = quote(MOVED_PREFIX + key[0].target)
-        values.append((MOVED_PREFIX + key[0].target, f"r.{former}"))
-        missing = f"({missing} OR s.{former} IS NOT NULL)"
+    lacking = [f"t.{quote(key[0].target)} IS NULL"]
+    lacking += [f"ENDSWITH({unchanged}, '{DOUBTFUL}')"] if kinds.doubtful else []
+    if with_moved:
+        values.append((MOVED_PREFIX + key[0].target, f"r.{quote(MOVED_PREFIX + key[0].target)}"))
+        lacking.append(f"s.{quote(MOVED_PREFIX + key[0].target)} IS NOT NULL")
     return (
-        f"SELECT {', '.join(f's.{quote(f.target)}' for f in key)} FROM ({_latest(values, source, key)}) AS s"
+        f"SELECT {', '.join(map(_canonical, key))} FROM ({_latest(values, source, key)}) AS s"
         f" LEFT JOIN {qualified(target)} AS t ON {_matching(key, None)}"
-        f" WHERE s.{quote(UNCHANGED_COLUMN)} IS NOT NULL AND {missing}"
+        f" WHERE {unchanged} IS NOT NULL AND ({' OR '.join(lacking)})"
     )
+
+
+def _canonical(field: Field) -> str:
+    known, column = canonical_text(field), f"s.{quote(field.target)}"
+    return column if known is None else known.target.format(c=column)
 
 
 def moved_before(target: TargetName, source: str, key: Sequence[Field], fence: int) -> str:

@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from pgsnow.model.log.changes import ChangeKinds, PageChanges
+from pgsnow.model.log.changes import DOUBTFUL, ChangeKinds, PageChanges
 from pgsnow.model.plan import TablePlan
 from pgsnow.sync.pipeline.parquet import PartWriter
 
@@ -24,11 +26,14 @@ def write_changes(
     rows: pa.RecordBatch,
     origin: Sequence[int] | None,
     changes: PageChanges,
+    rejected: Sequence[int] = (),
 ) -> None:
     """Add a page of changes to the files of a load batch. rows: the accepted ones, as they are loaded. origin: the
-    index in the page of each of them; None: all are accepted. A page that truncates must be the batch's first one."""
+    index in the page of each of them; None: all are accepted. rejected: indexes in the page of rows of which an earlier
+    version may have been rejected. A page that truncates must be the batch's first one."""
     taken = None if origin is None else pa.array(origin, pa.int64())
-    unchanged, moved = _taken(changes.unchanged, taken), _taken(changes.moved, taken)
+    marked, doubtful = _marked(plan, changes, rejected)
+    unchanged, moved = _taken(marked, taken), _taken(None if changes.replayed else changes.moved, taken)
     gone = changes.deleted.num_rows if changes.deleted is not None else 0
     before = writer.kinds or ChangeKinds()
     writer.kinds = ChangeKinds(
@@ -36,10 +41,27 @@ def write_changes(
         unchanged=before.unchanged or (unchanged is not None and unchanged.null_count < len(unchanged)),
         moved=before.moved or (moved is not None and moved.column(0).null_count < moved.num_rows),
         truncates=before.truncates or changes.truncates,
+        doubtful=before.doubtful or doubtful,
     )
     writer.write(rows, _columns(plan, UPSERTED, _taken(changes.commits, taken), unchanged, moved))
     if changes.deleted is not None and changes.deleted_commits is not None:
         writer.write(_only_keys(plan, changes.deleted), _columns(plan, DELETED, changes.deleted_commits))
+
+
+def _marked(plan: TablePlan, changes: PageChanges, rejected: Sequence[int]) -> tuple[pa.Array | None, bool]:
+    """`unchanged` for the columns that are loaded, with its mark where the target's values are in doubt; and whether
+    any are. A row that was rejected left older values, or no row, in the target."""
+    if changes.unchanged is None:
+        return None, False
+    unchanged, doubtful = _renumbered(plan, changes.unchanged), np.zeros(len(changes.unchanged), dtype=bool)
+    doubtful[[*rejected]] = True
+    if changes.replayed and changes.moved is not None:
+        doubtful |= changes.moved.column(0).is_valid().to_numpy(zero_copy_only=False)
+    doubtful &= unchanged.is_valid().to_numpy(zero_copy_only=False)
+    if not doubtful.any():
+        return unchanged, False
+    with_mark = pc.binary_join_element_wise(unchanged, DOUBTFUL, "")
+    return pc.if_else(pa.array(doubtful), with_mark, unchanged), True
 
 
 def _columns(
@@ -54,7 +76,7 @@ def _columns(
     former = [pa.nulls(rows, f.type.arrow) if moved is None else moved.column(f.source) for f in plan.key]
     return [
         pa.repeat(operation, rows),
-        pa.nulls(rows, pa.string()) if unchanged is None else _renumbered(plan, unchanged),
+        pa.nulls(rows, pa.string()) if unchanged is None else unchanged,
         *former,
         commits,
     ]

@@ -133,7 +133,8 @@ class LoadBatchWriter:
                 else:
                     from pgsnow.sync.pipeline.change_files import write_changes
 
-                    write_changes(writer, self._plan, rows, origin, page.changes)
+                    before = self._rejected.rejected_before(page.rows)
+                    write_changes(writer, self._plan, rows, origin, page.changes, before)
             except OSError as error:
                 raise spool_error(error, writer.folder) from error
         if self._uploads is not None:

@@ -104,6 +104,13 @@ class RejectedRows:
             self._ledger.rejected_rows.add(self._claim, rows)
         self._unwritten.clear()
 
+    def rejected_before(self, rows: pa.RecordBatch) -> Sequence[int]:
+        """The indexes of rows that may have an earlier version which was rejected, in this run or an earlier one."""
+        known = [*map(dict, self.rejected_keys), *self._open]
+        if known and self.confidential is not None:  # their keys are not stored as they are
+            return range(rows.num_rows)
+        return rows_with_keys(rows, known, self._plan.pk)
+
     def resolve_remaining(self) -> None:
         """After everything was read: close each open error whose row was not rejected again. Its row was loaded, or
         no longer exists in the source."""

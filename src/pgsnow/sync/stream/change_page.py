@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
 
 from pgsnow.model.batch import Page
-from pgsnow.model.types.mapping import Field
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +38,9 @@ class ChangePage:
     unchanged: for each row (string) the columns that it does not have, by their positions among the plan's fields, such
     as `.2.5.`; NULL: it has all. None: all rows have all.
     moved: for each row that lacks columns and had another key before this page that key, else NULLs. Columns are named
-    by the source and in the order of `plan.pk`, in the types of the plan's fields. None: there is no such row.
+    by the source and in the order of `plan.pk`, in the types of the plan's fields. None: there is no such row, or the
+    target may have these changes already, so that the row with the former key may be another one there: it then has the
+    row under its present key, or the row is incomplete.
     deleted: keys of rows that do not exist any more, in the same form; deleted_commits: as `commits`.
     truncates: the table was truncated before all these changes; the page has none from before that.
     last_commit: the end of the last commit record among all changes.
@@ -55,18 +55,3 @@ class ChangePage:
     truncates: bool
     counts: ChangeCounts
     last_commit: int
-
-
-def unchanged_among(unchanged: pa.Array, fields: Sequence[Field], columns: Sequence[Field]) -> pa.Array:
-    """`ChangePage.unchanged` by the positions of the columns of a file instead of those of the plan's fields. A column
-    that the file does not have is left out, and a row for which none is left gets NULL."""
-    at = {field.source: position for position, field in enumerate(columns)}
-    encoded = unchanged.dictionary_encode()
-    found = [_renumbered(text, fields, at) for text in encoded.dictionary.to_pylist()]
-    return pa.array(found, pa.string()).take(encoded.indices)
-
-
-def _renumbered(text: str, fields: Sequence[Field], at: dict[str, int]) -> str | None:
-    names = (fields[int(position)].source for position in text.strip(".").split("."))
-    kept = sorted(at[name] for name in names if name in at)
-    return f".{'.'.join(map(str, kept))}." if kept else None

@@ -19,7 +19,6 @@ from pgsnow.model.plan import TablePlan
 from pgsnow.postgres.incremental.streaming import still_invisible
 from pgsnow.postgres.replication.fingerprint import inspect_log
 from pgsnow.sync.runtime.context import EngineContext
-from pgsnow.sync.stream.slot_names import slot_names
 from pgsnow.sync.stream.slot_reader import LogRead
 
 
@@ -39,7 +38,7 @@ class LogJoin:
         """Reserve a position, if the table can join now: the slot is there, and the publication has the whole table.
         May be called again."""
         self.begun = None
-        slot, publication = slot_names(self.engine.config, claim.ledger)
+        slot, publication = self.engine.config.log_names(claim.ledger)
         source = self.plan.config.source
         state = inspect_log(self.conn, slot, publication, [source])
         table = state.tables.get(str(source))
@@ -65,5 +64,5 @@ class LogJoin:
 
     def end(self, claim: Claim) -> None:
         """The checkpoint is stored: the slot no longer waits for the table."""
-        slot, _ = slot_names(self.engine.config, claim.ledger)
+        slot, _ = self.engine.config.log_names(claim.ledger)
         self.engine.ledger.log_positions.end_join(claim, slot)

@@ -85,34 +85,53 @@ class LogTick:
         ledger says why. claims: of the tick."""
         if self.reads and claims:
             first = claims[0]
-            self._reader = SlotReader(self.context, self.connections, self.run_id, first.holder, first.ledger)
-            self.found = self._reader.read(horizon)
+            self._reader = SlotReader(
+                self.context, self.connections, self.run_id, first.holder, first.ledger, first.granted_at
+            )
+            needed = any(claim.checkpoint is not None and claim.checkpoint.log for claim in claims)
+            self.found = self._reader.read(horizon, needed=needed)
 
-    def part_of(self, claim: Claim, prepared: Prepared, horizon: Horizon) -> TableLog | None:
-        """The table's part; None: it must be read otherwise in this tick."""
-        found, checkpoint = self.found, claim.checkpoint
+    def part_of(
+        self, claim: Claim, prepared: Prepared, horizon: Horizon, events: list[str]
+    ) -> TableLog | None:
+        """The table's part; None: it must be read otherwise in this tick, and `events` says why, unless it was never
+        read from the log. Raises SlotBusy if something else reads the slot."""
+        checkpoint, oid = claim.checkpoint, prepared.plan.source.oid
         if checkpoint is None or checkpoint.log is None or claim.table in self._left:
             return None
-        position, oid = checkpoint.log, prepared.plan.source.oid
-        if self._reader is not None and self._reader.busy is not None:
-            if isinstance(self._reader.busy, PgsnowError):
-                raise self._reader.busy
+        busy = self._reader.busy if self._reader is not None else None
+        if isinstance(busy, PgsnowError):
+            raise busy
+        if busy is not None:
             at = ReadPoint(ReadMode.XMIN, checkpoint.x, checkpoint.x)
-            return TableLog(claim.table, oid, position, Probe(at, False, None), None, self, False)
-        if found is None:
+            return TableLog(claim.table, oid, checkpoint.log, Probe(at, False, None), None, self, False)
+        why, probe = self._why_not(claim, checkpoint.log, prepared), None
+        if why is None and self.found is not None:
+            probe = stream_probe(prepared.plan, checkpoint, horizon, self.found.point)
+        if probe is None or self.found is None:
+            events.append(
+                f"read without the log: {why or 'the server was restarted, or its history changed'}"
+            )
             return None
-        if position.generation != found.generation or position.lsn < found.reading.begin:
-            return None
-        if str(prepared.plan.config.source) in found.barred:
-            return None
-        if prepared.drift.has_work or prepared.drift.full_read or claim.reset_to is not None:
-            return None
-        probe = stream_probe(prepared.plan, checkpoint, horizon, found.point)
-        if probe is None:
-            return None
-        has_changes = oid in found.reading.tables
         self._waiting.add(claim.table)
-        return TableLog(claim.table, oid, position, probe, found, self, has_changes)
+        has_changes = oid in self.found.reading.tables
+        return TableLog(claim.table, oid, checkpoint.log, probe, self.found, self, has_changes)
+
+    def _why_not(self, claim: Claim, position: LogPosition, prepared: Prepared) -> str | None:
+        """Why the log cannot be continued for the table; None: nothing shows that."""
+        found = self.found
+        if found is None:
+            problem = self._reader.problem if self._reader is not None else ""
+            return problem or "everything is read again"
+        source = str(prepared.plan.config.source)
+        reasons = {
+            found.barred.get(source, ""): source in found.barred,
+            "the replication slot was made again": position.generation != found.generation,
+            "the log begins after what was loaded": position.lsn < found.reading.begin,
+            "the table was altered": bool(prepared.drift.has_work or prepared.drift.full_read),
+            "last_watermark was set by hand": claim.reset_to is not None,
+        }
+        return next((reason for reason, holds in reasons.items() if holds), None)
 
     def leave(self, table: str) -> None:
         """Read the table otherwise from now on, in this tick."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -36,54 +36,78 @@ PAGE_BYTES = 16 * 1024 * 1024
 
 
 def change_pages(
-    blocks: Iterable[ChangeBlock], plan: TablePlan, source: Source, *, checks_text: bool = False
+    blocks: Iterable[ChangeBlock], plan: TablePlan, source: Source, *, settled: int = 0
 ) -> Iterator[ChangePage]:
     """The changes in the order of their commits, in pages of some 100,000 changes. A page does not depend on an earlier
     one, but what its rows lack is in the target only when all earlier pages were loaded: see `BatchKeys`.
 
-    source: asked to convert values of types that only it knows, over one of its connections. checks_text: as in
-    Converter. Raises RelationChanged, KeyNotLogged, ChangesMalformed (pages that were given before are right),
-    SourceUnavailable, SourceAccessDenied.
+    source: asked to convert values of types that only it knows, over one of its connections. settled: as in
+    LogPosition; no page has changes from before and after it. Raises RelationChanged, KeyNotLogged, ChangesMalformed
+    (pages that were given before are right), SourceUnavailable, SourceAccessDenied.
     """
-    maker = _PageMaker(plan, source, checks_text=checks_text)
-    parts, changes, size = list[RawChanges](), 0, 0
-    identity = ""
+    maker = _PageMaker(plan, source)
+    waiting: list[_Part] = []
     for block in blocks:
-        if parts and (block.relation.identity == FULL) != (identity == FULL):
-            yield maker.page(parts, whole_old=identity == FULL)
-            parts, changes, size = [], 0, 0
-        identity = block.relation.identity
-        parts.append(maker.raw(block))
-        changes, size = changes + parts[-1].count, size + len(block.data)
-        if changes >= PAGE_CHANGES or size >= PAGE_BYTES:
-            yield maker.page(parts, whole_old=identity == FULL)
-            parts, changes, size = [], 0, 0
-    if parts:
-        yield maker.page(parts, whole_old=identity == FULL)
+        for part in maker.parts(block, settled):
+            if waiting and (part.form != waiting[0].form or _is_full(waiting)):
+                yield maker.page(waiting)
+                waiting = []
+            waiting.append(part)
+    if waiting:
+        yield maker.page(waiting)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Some changes. size: bytes of their messages. whole_old: old rows are whole (REPLICA IDENTITY FULL). settled: the
+    target may have the changes already."""
+
+    changes: RawChanges
+    size: int
+    whole_old: bool
+    settled: bool
+
+    @property
+    def form(self) -> tuple[bool, bool]:
+        """A page only has parts of one form."""
+        return self.whole_old, self.settled
+
+
+def _is_full(parts: Sequence[_Part]) -> bool:
+    changes, size = sum(part.changes.count for part in parts), sum(part.size for part in parts)
+    return changes >= PAGE_CHANGES or size >= PAGE_BYTES
 
 
 class _PageMaker:
-    def __init__(self, plan: TablePlan, source: Source, *, checks_text: bool) -> None:
+    """Makes the pages of one table."""
+
+    def __init__(self, plan: TablePlan, source: Source) -> None:
         self._plan = plan
         self._table = str(plan.source.name)
         self._decoder = ChangeDecoder(plan, source)
         self._names = [field.source for field in plan.fields]
-        self._converter = Converter(plan, checks_text=checks_text)
-        self._keys = Converter(self._decoder.key_plan(), checks_text=checks_text)
+        # Not only where the database does not check its texts: they were on a disk meanwhile.
+        self._converter = Converter(plan, checks_text=True)
+        self._keys = Converter(self._decoder.key_plan(), checks_text=True)
 
-    def raw(self, block: ChangeBlock) -> RawChanges:
+    def parts(self, block: ChangeBlock, settled: int) -> Iterator[_Part]:
+        """The changes of a block, those apart that the target may have already."""
         self._decoder.check(block.relation)
-        return raw_changes(block, self._names)
+        changes, whole_old = raw_changes(block, self._names), block.relation.identity == FULL
+        early = int(np.searchsorted(block.commits, settled, "right"))
+        for some, is_early in ((slice(0, early), True), (slice(early, None), False)):
+            if (part := changes.part(some)).count:
+                yield _Part(part, int(block.lengths[some].sum()), whole_old, is_early)
 
-    def page(self, parts: list[RawChanges], *, whole_old: bool) -> ChangePage:
-        """One page of the changes of some blocks."""
-        changes = joined(parts)
-        parts.clear()
+    def page(self, parts: Sequence[_Part]) -> ChangePage:
+        """One page of parts of one form."""
+        whole_old, settled = parts[0].form
+        changes = joined([part.changes for part in parts])
         counts = _counts(changes)
         last_commit = int(changes.commits[-1])
         truncates = np.flatnonzero(changes.kinds == TRUNCATE)
         if len(truncates):
-            changes = changes.since(int(truncates[-1]) + 1)
+            changes = changes.part(slice(int(truncates[-1]) + 1, None))
         changes = self._with_whole_keys(changes, whole_old=whole_old)
         keys = {
             field.source: self._decoder.decoded(field, changes.columns[field.source].texts)
@@ -98,7 +122,7 @@ class _PageMaker:
             page=Page(converted.rows, converted.rejected, converted.changed),
             commits=_good(commits, converted),
             unchanged=None if lacking is None else _good(self._unchanged(found), converted),
-            moved=None if lacking is None else self._moved(keys, found, lacking, converted),
+            moved=None if lacking is None or settled else self._moved(keys, found, lacking, converted),
             deleted=deleted.rows,
             deleted_commits=_good(pa.array(changes.commits[found.deleted]), deleted),
             truncates=len(truncates) > 0,

@@ -3,29 +3,36 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import psycopg
 
 from pgsnow.ledger.slots.store import SlotClaim, SlotRefusal
 from pgsnow.model.checkpoint import Horizon
-from pgsnow.model.config.table_config import TableConfig, TableMode
-from pgsnow.model.errors import LeaseLost, LogGap, PgsnowError, SlotBusy
-from pgsnow.model.log.slot import LogState, SlotAction, SlotVerdict, slot_verdict
+from pgsnow.model.config.options import LogReader
+from pgsnow.model.errors import LeaseLost, LogGap, LogSessionUnavailable, PgsnowError, SlotBusy
+from pgsnow.model.log.slot import KnownSlot, LogState, SlotAction, SlotVerdict, slot_verdict
 from pgsnow.postgres.incremental.streaming import LogPoint, running_xids, still_invisible, take_log_point
 from pgsnow.postgres.replication.connection import LogSource
 from pgsnow.postgres.replication.fingerprint import inspect_log
+from pgsnow.postgres.replication.peek import LogPeek
 from pgsnow.postgres.replication.reading import LogBudget, LogReading
 from pgsnow.postgres.replication.session import LogSession, open_session
-from pgsnow.postgres.replication.slot_creation import create_slot, drop_slot
+from pgsnow.postgres.replication.slot import create_slot, drop_slot
 from pgsnow.sync.pipeline.spool import Spool
 from pgsnow.sync.runtime.context import Connections, EngineContext
 from pgsnow.sync.runtime.log import logger
-from pgsnow.sync.stream.slot_names import slot_names
 
 MEGABYTE = 1 << 20
+PINNED = 64 * MEGABYTE
+"""Bytes of log before the confirmed position from which on a read is expensive."""
+READ_SHARE = 0.05
+LONGEST_WAIT = 600.0
+"""Seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +56,25 @@ class SlotReader:
     run_id: str
     holder: str
     ledger_id: str
+    now: float
+    """Seconds since 1970, by the ledger's clock."""
     busy: str | PgsnowError | None = None
-    """The worker of this ledger that reads the slot at present; or the error, if something else reads it."""
+    """Why the tables wait for a later tick: a worker of this ledger reads the slot at present, or each read costs
+    much; or the error, if something else reads the slot."""
+    problem: str = field(default="", init=False)
+    """Why the log could not be read; '' if it was."""
     _open: ExitStack = field(default_factory=ExitStack, init=False)
     _claim: SlotClaim | None = field(default=None, init=False)
     _state: LogState | None = field(default=None, init=False)
-    _session: LogSession | None = field(default=None, init=False)
+    _session: LogSession | LogPeek | None = field(default=None, init=False)
     _found: LogRead | None = field(default=None, init=False)
+    _seconds: float = field(default=0.0, init=False)
 
-    def read(self, horizon: Horizon) -> LogRead | None:
+    def read(self, horizon: Horizon, *, needed: bool = True) -> LogRead | None:
         """Read the log to its present end. None: no table can be read from it in this tick; the ledger says why. Raises
-        what the ledger raises."""
-        slot, publication = slot_names(self.context.config, self.ledger_id)
+        what the ledger raises. needed: False if no table is read from the log yet: then the slot is only made, if it
+        must be."""
+        slot, publication = self.context.config.log_names(self.ledger_id)
         claim = self.context.ledger.slots.claim(slot, publication, run_id=self.run_id, holder=self.holder)
         if isinstance(claim, SlotRefusal):
             self.busy = claim.holder or "another worker"
@@ -68,7 +82,7 @@ class SlotReader:
         self._claim = claim
         try:
             conn = self._open.enter_context(self.connections.one())
-            self._found = self._read(conn, claim, horizon)
+            self._found = self._read(conn, claim, horizon, needed)
         except SlotBusy as busy:
             self.busy = busy
         except LogGap as gap:
@@ -84,7 +98,7 @@ class SlotReader:
         found, claim, session = self._found, self._claim, self._session
         if found is None or claim is None or session is None or self._state is None:
             return
-        slots, names = self.context.ledger.slots, [t.name for t in self._tables]
+        slots, names = self.context.ledger.slots, [t.name for t in self.context.config.logged]
         try:
             durable = self.context.ledger.log_positions.durable(
                 claim, found.generation, found.reading.end, names
@@ -113,42 +127,71 @@ class SlotReader:
             self._claim = None
         self._found = self._session = None
 
-    @property
-    def _tables(self) -> list[TableConfig]:
-        return [table for table in self.context.config.enabled if table.mode is TableMode.LOG]
-
-    def _read(self, conn: psycopg.Connection, claim: SlotClaim, horizon: Horizon) -> LogRead | None:
+    def _read(
+        self, conn: psycopg.Connection, claim: SlotClaim, horizon: Horizon, needed: bool
+    ) -> LogRead | None:
         config, known = self.context.config, claim.known
-        state = inspect_log(conn, known.name, known.publication, [t.source for t in self._tables])
+        state = inspect_log(
+            conn, known.name, known.publication, [t.source for t in self.context.config.logged]
+        )
         verdict = slot_verdict(
             state,
             known,
             system=horizon.identity.system_identifier,
             timeline=horizon.identity.timeline,
             most_retained=config.max_retained_wal,
+            ours=config.log_slot is None,
         )
         self._state = state
         if verdict.action is not SlotAction.READ:
             self._follow(conn, claim, horizon, verdict)
             return None
         self._forget(verdict)
+        if not needed:
+            return None
+        if self._is_too_early(state, known):
+            self.busy = "an open transaction makes each read of the log expensive"
+            return None
         point = take_log_point(conn)
         folder = self._open.enter_context(Spool(self.run_id)).batch_folder()
-        session = open_session(
-            LogSource(self.context.settings.source, known.name, known.publication),
-            conn,
-            folder=folder,
-            spool_limit=config.max_log_spool_mb * MEGABYTE,
+        session = self._session = self._open_session(
+            conn, LogSource(self.context.settings.source, known.name, known.publication), folder
         )
-        self._session = session
         self._open.callback(session.close)
+        began = time.monotonic()
         reading = session.read(point.lsn, LogBudget())
+        self._seconds = time.monotonic() - began
         self._open.callback(reading.close)
         unsettled = still_invisible(conn, reading.committed | known.unsettled)
         if unsettled != known.unsettled:
             self.context.ledger.slots.advance(claim, known.confirmed, unsettled=unsettled, complete=False)
         barred = {**verdict.doubtful, **verdict.unpublished}
         return LogRead(known.generation, reading, point, barred, unsettled)
+
+    def _is_too_early(self, state: LogState, known: KnownSlot) -> bool:
+        """While a transaction stays open for long, the server decodes the log from its begin on in each read. Then the
+        log is read less often, so that this takes no more than a part of the time (READ_SHARE)."""
+        slot, before = state.slot, known.read_at
+        if slot is None or slot.restart is None or slot.confirmed is None or before is None:
+            return False
+        seconds = known.figures.get("seconds")
+        if slot.confirmed - slot.restart < PINNED or not isinstance(seconds, int | float):
+            return False
+        return 0 <= self.now - before.timestamp() < min(seconds / READ_SHARE, LONGEST_WAIT)
+
+    def _open_session(
+        self, conn: psycopg.Connection, source: LogSource, folder: Path
+    ) -> LogSession | LogPeek:
+        """By `log_reader`: a session of its own where that is possible, else SQL functions."""
+        config, limit = self.context.config, self.context.config.max_log_spool_mb * MEGABYTE
+        if config.log_reader is not LogReader.PEEK:
+            try:
+                return open_session(source, conn, folder=folder, spool_limit=limit)
+            except LogSessionUnavailable as refused:
+                if config.log_reader is LogReader.SESSION:
+                    raise
+                logger(run_id=self.run_id).info("log read with SQL", reason=str(refused))
+        return LogPeek(source, conn, folder=folder, spool_limit=limit)
 
     def _follow(
         self, conn: psycopg.Connection, claim: SlotClaim, horizon: Horizon, verdict: SlotVerdict
@@ -165,7 +208,7 @@ class SlotReader:
         self, conn: psycopg.Connection, claim: SlotClaim, horizon: Horizon, why: str, *, drop: bool
     ) -> None:
         """Make the slot, as a new generation: every table is read otherwise first, and joins it then."""
-        slots = self.context.ledger.slots
+        slots, self.problem = self.context.ledger.slots, why
         try:
             if drop:
                 drop_slot(conn, claim.slot)
@@ -174,22 +217,23 @@ class SlotReader:
                 claim,
                 begin,
                 why=why,
+                unsettled=running_xids(conn),
                 system=horizon.identity.system_identifier,
                 timeline=horizon.identity.timeline,
                 database=horizon.position.database if horizon.position else 0,
                 fingerprint=self._state.fingerprint if self._state else None,
             )
-            slots.advance(claim, begin, unsettled=running_xids(conn), complete=False)
         except PgsnowError as error:
             self._trouble(claim, str(error))
 
     def _forget(self, verdict: SlotVerdict) -> None:
         """The tables whose changes may be missing in the log lose their position in it, before that is forgotten."""
-        doubtful = {t.name for t in self._tables if str(t.source) in verdict.doubtful}
+        doubtful = {t.name for t in self.context.config.logged if str(t.source) in verdict.doubtful}
         if doubtful:
             self.context.ledger.log_positions.forget(sorted(doubtful))
 
     def _trouble(self, claim: SlotClaim, why: str) -> None:
+        self.problem = self.problem or why
         logger(run_id=self.run_id).warning("the log is not read", reason=why)
         with contextlib.suppress(PgsnowError):
             self.context.ledger.slots.trouble(claim, why)
@@ -200,6 +244,7 @@ class SlotReader:
             "messages": reading.messages,
             "bytes": reading.size,
             "spilled": reading.spilled,
+            "seconds": round(self._seconds, 3),
             "newest_commit": newest.isoformat() if newest else None,
             "retained": self._state.retained if self._state else None,
         }

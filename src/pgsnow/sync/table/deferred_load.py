@@ -214,6 +214,10 @@ def load_waiting(run: RunContext) -> RunContext | None:
         run.rejected.judge_older_versions(run.destination.held_keys, only_unknown=False)
     with run.recorder.timed("checkpoint"):
         run.table.staged_loaded()
+        if run.table.settled:
+            from pgsnow.sync.table.incomplete_rows import settle  # rare
+
+            settle(run)
     if run.claim.checkpoint is not None:
         run.recorder.last_watermark = run.claim.checkpoint.last_watermark
     run.recorder.tell("checkpointed")
@@ -233,8 +237,13 @@ def load_all(run: RunContext, waiting: Sequence[StagedBatch]) -> None:
     if copied_at_once(run.plan.config, waiting):
         run.destination.load_staged(waiting, first, copies=True)
         return
-    for at, batches in enumerate(in_loads(waiting, run.plan.config.max_rows_per_load)):
-        run.destination.load_staged(batches, first + at, copies=False)
+    for batches in in_loads(waiting, run.plan.config.max_rows_per_load):
+        run.destination.load_staged(batches, first, copies=False)
+        first += 1
+    if run.table.incomplete:
+        from pgsnow.sync.table.incomplete_rows import complete_rows  # rare
+
+        complete_rows(run, first)
     if run.plan.config.insert_only:  # an update that the source showed late was copied before
         run.destination.remove_duplicates()
 

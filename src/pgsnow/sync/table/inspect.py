@@ -207,8 +207,9 @@ class Inspector:
     ) -> tuple[Drift, Checkpoint | None, Probe, TableLog | None]:
         """As `look_for_changes`. A table that the log was read for is not probed; one with `mode: log` that it was not
         read for is always busy: it has to be read otherwise first."""
+        events = self.recorders[claim.table].events
         reads_log = self.log is not None and prepared.plan.config.mode is TableMode.LOG
-        if self.log is not None and reads_log and (log := self.log.part_of(claim, prepared, horizon)):
+        if self.log is not None and reads_log and (log := self.log.part_of(claim, prepared, horizon, events)):
             return prepared.drift, checkpoint, log.probe, log
         drift, checkpoint, found = look_for_changes(
             conn, prepared, claim.stored_definition, claim.checkpoint, checkpoint, horizon

@@ -88,6 +88,7 @@ def pages_of(run: RunContext, log: TableLog) -> Iterator[Page]:
             found.deleted,
             found.deleted_commits,
             truncates=found.truncates,
+            replayed=log.before.settled > log.before.lsn,
             apart=apart,
         )
         yield replace(found.page, changes=changes)

@@ -97,10 +97,13 @@ class Tick:
         return self._report()
 
     def triage(self) -> tuple[SyncReport, list[Inspection]]:
-        """Complete the idle tables, and return the inspections of the others. These are in no report, and their
-        claims are released at the end as if they had not been inspected."""
-        _, changed = self._find_changed()
-        return self._report(), changed
+        """Complete the idle tables, load the changes that were read from the log, and return the inspections of the
+        others. These are in no report, and their claims are released at the end as if they had not been inspected."""
+        horizon, changed = self._find_changed()
+        streamed = [found for found in changed if found.log is not None]
+        if horizon is not None and streamed:  # the log is read by one process
+            self._each(partial(self._run_table, horizon), streamed)
+        return self._report(), [found for found in changed if found.log is None]
 
     def replay(self, rows: Sequence[ErrorRow]) -> SyncReport:
         """Load the rows of these sync_errors entries again."""

@@ -33,6 +33,10 @@ with recursive base(oid, modifier) as (
 )
 select base.oid::bigint, base.modifier from base join pg_type on pg_type.oid = base.oid where typtype <> 'd'
 """)
+_BYTES_AS_THEY_ARE = (
+    "select set_config('client_encoding', 'SQL_ASCII', true) where getdatabaseencoding() = 'SQL_ASCII'"
+)
+"""Such a database does not check its texts, and would refuse to send some of them as UTF-8."""
 
 
 class SourceValues:
@@ -88,7 +92,9 @@ class SourceValues:
     def _transaction(self) -> Iterator[CopyConnection]:
         with translating(self._table), self._source.copy_connection() as connection:
             settings = local_settings(READ_SETTINGS, connection.server_version)
-            connection.run(f"begin isolation level read committed read only; {settings}")
+            connection.run(
+                f"begin isolation level read committed read only; {settings}; {_BYTES_AS_THEY_ARE}"
+            )
             yield connection
             connection.run("commit")
 
@@ -103,7 +109,7 @@ def _query(field: Field, type_name: str, texts: Sequence[bytes]) -> Composable:
     return SQL(
         "select {} as {} from (select at, t::{} as {} from unnest({}::text[]) with ordinality given(t, at)"
         " offset 0) v order by at"
-    ).format(sql.sent_value(field), name, sql.raw(type_name), name, Literal(_array(texts)))
+    ).format(sql.sent_value(field), name, sql.raw(type_name), name, sql.literal(_array(texts)))
 
 
 def _array(texts: Sequence[bytes]) -> str:

@@ -59,11 +59,9 @@ class RawChanges:
     def count(self) -> int:
         return len(self.kinds)
 
-    def since(self, first: int) -> RawChanges:
-        """The changes from this one on."""
-        return RawChanges(
-            self.kinds[first:], self.commits[first:], self.new[first:], self.old[first:], self.columns
-        )
+    def part(self, some: slice) -> RawChanges:
+        """Some of the changes; their tuples keep their numbers."""
+        return RawChanges(self.kinds[some], self.commits[some], self.new[some], self.old[some], self.columns)
 
 
 @dataclass(frozen=True, slots=True)

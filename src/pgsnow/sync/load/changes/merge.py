@@ -118,7 +118,8 @@ def _merge(
         steps.append(ready.merge(source, not_after=load.table.claim.fence, expected=expected))
     result = load.run(session, steps, change.fence)
     changed = result.inserted + result.updated + result.deleted
-    if change.kinds.unchanged and (ready is not change or change.kinds.truncates or changed < change.rows):
+    doubts = ready is not change or change.kinds.doubtful or change.kinds.truncates
+    if change.kinds.unchanged and (doubts or changed < change.rows):
         keys = change.incomplete(session, source, with_moved=ready is not change)
         load.table.incomplete.extend(key for key in keys if key not in load.table.incomplete)
     return result
