@@ -16,6 +16,7 @@ PARTS: dict[str, tuple[tuple[str, ...], ...]] = {
     "tables": (("benchmarks.idle_tables",),),
     "workers": (("benchmarks.workers",),),
     "statements": (("benchmarks.statements",),),
+    "latency": (("benchmarks.latency",),),
     "behaviour": (("benchmarks.behaviour",),),
     "more": (
         ("benchmarks.backfill", "1000000"),

@@ -30,7 +30,9 @@ from pgsnow.model.types.mapping import Field
 from pgsnow.model.types.type_rules import mapping_named
 from pgsnow.snowflake.load.cleanup import removal_steps
 from pgsnow.snowflake.load.merge import merge_at_once, merge_steps
-from pgsnow.snowflake.schema.create import create, create_file_format, create_stage
+from pgsnow.snowflake.schema.create import create, create_stage
+from pgsnow.snowflake.schema.file_format import FileFormats
+from pgsnow.snowflake.schema.schema_objects import SchemaObjects
 from pgsnow.snowflake.schema.target_table import Shape
 from pgsnow.snowflake.session import Session, connect
 from pgsnow.snowflake.stage.stage import INTERNAL
@@ -115,9 +117,9 @@ def main() -> None:
         env = {"POSTGRES_DSN": "postgresql://nobody@127.0.0.1/none", **server.settings_env("BENCH")}
         with connect(Settings.from_env(env).snowflake, query_tag="benchmark") as session:
             target = TargetName("BENCH", "PUBLIC", "USERS")
-            create(session, Shape(target, OUTPUT, KEY))
+            create(session, Shape(target, OUTPUT, KEY), SchemaObjects())
             create_stage(session, target)
-            create_file_format(session, target)
+            FileFormats().make_fit(session, target, since=0.0, creates=True, is_new=True)
             bench = Bench(session, server.pid or 0, target, Path(name))
             bench.measure(2, chosen.ways, 1)
             print(f"{'rows':>7}" + "".join(f"{way + ' ms (CPU)':>18}" for way in chosen.ways))

@@ -207,6 +207,23 @@ def statements(figures: list[Line]) -> str:
     return table(["tick", "statements", "logins", "which"], rows) if rows else ""
 
 
+def latency(figures: list[Line]) -> str:
+    rows = [
+        [
+            line["tables"],
+            f"{1000 * line['delay']:.0f} ms",
+            line["tick"],
+            f"{line['seconds']:.1f}",
+            f"{line['cpu']:.2f}",
+            line["statements"],
+            line["logins"],
+        ]
+        for line in of(figures, "latency")
+    ]
+    head = ["tables", "each reply late by", "tick", "seconds", "CPU s", "statements", "logins"]
+    return table(head, rows) if rows else ""
+
+
 def behaviour(figures: list[Line]) -> str:
     lines = of(figures, "behaviour")
     rows = [
@@ -245,6 +262,7 @@ SECTIONS = {
     "idle tables": idle,
     "workers": workers,
     "statements": statements,
+    "latency": latency,
     "behaviour": behaviour,
 }
 

@@ -31,6 +31,7 @@ from pgsnow.model.table import TargetName
 from pgsnow.snowflake.load.cleanup import removal_steps
 from pgsnow.snowflake.load.merge import merge_steps
 from pgsnow.snowflake.schema.create import create, create_stage
+from pgsnow.snowflake.schema.schema_objects import SchemaObjects
 from pgsnow.snowflake.schema.target_table import Shape
 from pgsnow.snowflake.session import Session, connect
 from pgsnow.snowflake.stage.stage import Stage, Stages
@@ -94,7 +95,7 @@ def main() -> None:
         settings = Settings.from_env({**postgres, **server.settings_env("BENCH"), **s3})
         stagings = Stages.of(settings)
         with connect(settings.snowflake, query_tag="benchmark") as session:
-            create(session, Shape(TARGET, OUTPUT, KEY))
+            create(session, Shape(TARGET, OUTPUT, KEY), SchemaObjects())
             create_stage(session, TARGET)
             print(f"{'rows':>7} {'staging':>8} {'put ms':>8} {'copy ms':>8} {'all ms':>8}")
             for rows in chosen.rows:

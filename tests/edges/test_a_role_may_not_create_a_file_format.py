@@ -27,6 +27,13 @@ MISSING = {
     "message": "SQL compilation error: File format 'PGSNOW_PARQUET' does not exist or not authorized.",
 }
 
+TOO_LONG = {
+    "containing": "MERGE INTO",
+    "errno": 100078,
+    "sqlstate": "22000",
+    "message": "String 'too long' is too long and would be truncated",
+}
+
 
 def tick(world: World, *, load: bool = False) -> TableReport:
     world.sql("update users set name = name || '!', updated_at = clock_timestamp()")
@@ -71,6 +78,23 @@ def test_a_whole_content_is_replaced_through_a_staging_table(world: World) -> No
     finally:
         refuse(world)
     assert world.leftovers() == []
+
+
+def test_a_refused_value_is_no_missing_grant(world: World) -> None:
+    """Snowflake refuses a value while the MERGE runs: the run ends with that error, and no event speaks of a grant. The
+    next tick merges from files as before."""
+    world.sql("insert into users (id, name) select g, 'n' from generate_series(1, 20) g")
+    tick(world)
+    world.sql("update users set name = 'too long', updated_at = clock_timestamp()")
+    refuse(world, TOO_LONG)
+    try:
+        with world.engine() as engine:
+            [report] = engine.tick().tables
+    finally:
+        refuse(world)
+    assert "is too long" in str(report.error), report
+    assert report.events == ()
+    assert "COPY" not in kinds(tick(world))
 
 
 def refuse(world: World, *errors: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ COMMANDS = (
     "resume", "verify", "repair", "doctor", "demo", "serve", "grafana", "alert-rules", "dbt", "explain", "schema",
     "version",
 )  # fmt: skip
-GROUPS = ("errors", "alerts", "dev")
+GROUPS = ("errors", "alerts", "log", "dev")
 """Commands with subcommands. The name of a command is the name of its module in pgsnow.cli.commands, with _ for -."""
 FOLDERS = {
     **dict.fromkeys(("verify", "repair"), "compare"),
@@ -23,6 +23,7 @@ FOLDERS = {
     "dbt": "analytics",
     "cost": "cost",
     "explain": "explain",
+    "log": "log",
 }
 """The package in pgsnow.cli.commands that has a command's module, if it is not directly in there."""
 

@@ -28,6 +28,8 @@ MAX_TEXT = 4_000
 """Characters of a reason, an error, or one value of a payload."""
 MAX_PAYLOAD = 64_000
 """Characters of a payload as JSON."""
+PARTS = ("files_due",)
+"""Statements that others contain as {name}."""
 LEFT_OUT = "… [left out: the row is too long]"
 
 
@@ -42,7 +44,10 @@ def texts() -> dict[str, str]:
 @cache
 def statement(name: str, schema: str) -> sql.Composed:
     """One statement of queries.sql in one schema. Raises KeyError for a name that is not in queries.sql."""
-    return sql.SQL(texts()[name]).format(schema=sql.Identifier(schema))
+    place, known = sql.Identifier(schema), texts()
+    return sql.SQL(known[name]).format(
+        schema=place, **{part: sql.SQL(known[part]).format(schema=place) for part in PARTS}
+    )
 
 
 class Queries:

@@ -154,6 +154,18 @@ end
 where source_table = %(table)s and fence = %(fence)s
 returning source_table;
 
+-- name: files_due
+-- A row if enough loaded files wait at this place, or for long enough: a part of the statements that close batches.
+select from (
+    select min(f.loaded_at) as oldest, sum(f.bytes) as bytes, count(*) as files
+    from {schema}.sync_loaded_files f
+    where f.not_before <= clock_timestamp()
+        and (f.taken_at is null or f.taken_at < clock_timestamp() - interval '1 hour')
+        and (f.location = %(location)s and f.account in (%(account)s, '')
+            or f.account = %(account)s and f.loaded_at < clock_timestamp() - interval '1 hour')
+) waiting
+where waiting.oldest < clock_timestamp() - interval '10 minutes' or waiting.bytes > 256 << 20 or waiting.files >= 500;
+
 -- name: close_batches
 -- Removes batches from the lists of the table and of its backfill's chunks, keeping the order of the others. Those of
 -- `waiting` are loaded, and their files wait to be removed (a bucket belongs to no account). due: enough files wait here.
@@ -182,15 +194,7 @@ with swept as (
     on conflict (account, location, batch) do nothing
 )
 select closed.source_table, exists (
-    select from (
-        select min(f.loaded_at) as oldest, sum(f.bytes) as bytes, count(*) as files
-        from {schema}.sync_loaded_files f
-        where f.not_before <= clock_timestamp()
-            and (f.taken_at is null or f.taken_at < clock_timestamp() - interval '1 hour')
-            and (f.location = %(location)s and f.account in (%(account)s, '')
-                or f.account = %(account)s and f.loaded_at < clock_timestamp() - interval '1 hour')
-    ) waiting
-    where waiting.oldest < clock_timestamp() - interval '10 minutes' or waiting.bytes > 256 << 20 or waiting.files >= 500
+{files_due}
 ) as due
 from closed;
 
@@ -653,15 +657,7 @@ with closed as (
     on conflict (account, location, batch) do nothing
 )
 select closed.source_table, exists (
-    select from (
-        select min(f.loaded_at) as oldest, sum(f.bytes) as bytes, count(*) as files
-        from {schema}.sync_loaded_files f
-        where f.not_before <= clock_timestamp()
-            and (f.taken_at is null or f.taken_at < clock_timestamp() - interval '1 hour')
-            and (f.location = %(location)s and f.account in (%(account)s, '')
-                or f.account = %(account)s and f.loaded_at < clock_timestamp() - interval '1 hour')
-    ) waiting
-    where waiting.oldest < clock_timestamp() - interval '10 minutes' or waiting.bytes > 256 << 20 or waiting.files >= 500
+{files_due}
 ) as due
 from closed;
 
@@ -1664,6 +1660,13 @@ from (
 where f.account = due.account and f.location = due.location and f.batch = due.batch
 returning f.location, f.batch;
 
+-- name: overdue_files
+-- A row if files of this account, or of a bucket, could have been removed for more than an hour.
+select from {schema}.sync_loaded_files
+where account in (%(account)s, '') and greatest(loaded_at, not_before) < clock_timestamp() - interval '1 hour'
+    and (taken_at is null or taken_at < clock_timestamp() - interval '1 hour')
+limit 1;
+
 -- name: forget_loaded_files
 -- These files are removed.
 delete from {schema}.sync_loaded_files
@@ -1675,3 +1678,142 @@ select account, location, count(*) as batches, sum(bytes)::bigint as bytes,
     extract(epoch from clock_timestamp() - min(loaded_at))::float8 as seconds,
     array_agg(distinct source_table order by source_table) as tables
 from {schema}.sync_loaded_files group by account, location order by account, location;
+
+-- name: claim_slot
+-- Grants the slot if no living worker has it, as `claim` does with tables: the advisory lock is tried only where having
+-- it means a grant.
+with me as (
+    select pg_backend_pid() || '@' || extract(epoch from pg_postmaster_start_time())::bigint as session
+), added as (
+    insert into {schema}.sync_slots (slot, publication) values (%(slot)s, %(publication)s)
+    on conflict (slot) do nothing
+    returning slot
+), found as (
+    select s.* from {schema}.sync_slots s where s.slot = %(slot)s for update of s
+), judged as (
+    select found.*, me.session,
+        found.lease_expires is null or found.lease_expires <= clock_timestamp() as free,
+        found.lease_session <> me.session as foreign_session
+    from found cross join me
+), tried as materialized (
+    select judged.*, case when free or foreign_session then
+        case when %(locked)s then true when %(has_own_session)s then pg_try_advisory_lock(%(key)s)
+            else pg_try_advisory_xact_lock(%(key)s) end
+        end as has_lock
+    from judged
+), granted as (
+    update {schema}.sync_slots s
+    set fence = greatest(
+            case when s.fence < 9000000000000000000 then s.fence + 1 end, (extract(epoch from clock_timestamp()) * 1000000)::bigint),
+        publication = %(publication)s,
+        lease_holder = %(holder)s,
+        lease_run_id = %(run_id)s,
+        lease_since = clock_timestamp(),
+        lease_expires = clock_timestamp() + make_interval(secs => %(lease_seconds)s),
+        lease_session = case when tried.has_lock and %(has_own_session)s then tried.session end
+    from tried
+    where s.slot = tried.slot and (tried.free or (tried.foreign_session and tried.has_lock))
+    returning s.slot, s.fence
+)
+select tried.*, granted.fence as granted_fence, tried.has_lock and %(has_own_session)s as keeps_lock,
+    (select count(*) from added) as added
+from tried left join granted on granted.slot = tried.slot;
+
+-- name: renew_slot
+-- Extends the lease that is still ours.
+update {schema}.sync_slots
+set lease_expires = clock_timestamp() + make_interval(secs => %(lease_seconds)s)
+where slot = %(slot)s and fence = %(fence)s;
+
+-- name: release_slot
+-- Frees the lease that is still ours, and drops the advisory lock of this session.
+with freed as (
+    update {schema}.sync_slots
+    set lease_holder = null, lease_run_id = null, lease_expires = null, lease_session = null
+    where slot = %(slot)s and fence = %(fence)s
+)
+select pg_advisory_unlock(%(key)s) where %(locked)s;
+
+-- name: advance_slot
+-- Records what was read, before it is confirmed to the server. Parameters that are NULL leave what was stored. A position
+-- that an earlier statement has recorded does not go back.
+update {schema}.sync_slots
+set confirmed = greatest(confirmed, %(confirmed)s::bigint),
+    unsettled = coalesce(%(unsettled)s::jsonb, unsettled),
+    fingerprint = coalesce(%(fingerprint)s::jsonb, fingerprint),
+    figures = figures || coalesce(%(figures)s::jsonb, jsonb_build_object()),
+    read_at = case when %(complete)s then clock_timestamp() else read_at end,
+    trouble = null, trouble_since = null
+where slot = %(slot)s and fence = %(fence)s;
+
+-- name: new_generation
+-- A slot was made: positions in earlier ones are not continued from.
+update {schema}.sync_slots
+set generation = generation + 1, system = %(system)s, timeline = %(timeline)s, database = %(database)s,
+    confirmed = %(confirmed)s, unsettled = %(unsettled)s::jsonb, created_at = clock_timestamp(), why = %(why)s,
+    fingerprint = %(fingerprint)s::jsonb, figures = jsonb_build_object(), trouble = null, trouble_since = null
+where slot = %(slot)s and fence = %(fence)s
+returning generation, created_at;
+
+-- name: slot_trouble
+-- Why the log is not read at present.
+update {schema}.sync_slots
+set trouble = %(why)s, trouble_since = coalesce(trouble_since, clock_timestamp()),
+    figures = figures || coalesce(%(figures)s::jsonb, jsonb_build_object())
+where slot = %(slot)s and fence = %(fence)s;
+
+-- name: slots
+-- Every slot that the ledger knows, with its lease.
+select *, lease_expires > clock_timestamp() as is_held,
+    extract(epoch from clock_timestamp() - read_at)::float8 as read_seconds,
+    extract(epoch from clock_timestamp() - trouble_since)::float8 as trouble_seconds
+from {schema}.sync_slots order by slot;
+
+-- name: forget_slot
+-- The slot was dropped by a person: tables are not read from it any more. Its generation stays, so that no position in
+-- it is continued from.
+update {schema}.sync_slots
+set created_at = null, confirmed = 0, fingerprint = jsonb_build_object(), unsettled = '[]', figures = jsonb_build_object(), why = %(why)s,
+    trouble = null, trouble_since = null, generation = generation + 1, system = '', timeline = 0
+where slot = %(slot)s and (lease_expires is null or lease_expires <= clock_timestamp() or fence = %(fence)s);
+
+-- name: begin_log_join
+-- The slot is not confirmed beyond this position while this run of the table lasts: where the log was read to before the
+-- run, if that was in this generation, else where it is confirmed.
+update {schema}.sync_slots
+set joins = joins || jsonb_build_object(%(table)s::text, jsonb_build_array(
+        case when generation = %(generation)s then greatest(confirmed, %(read_to)s) else confirmed end, %(fence)s::bigint)),
+    fingerprint = fingerprint || %(fingerprint)s::jsonb
+where slot = %(slot)s and generation > 0
+returning generation, (joins -> %(table)s::text ->> 0)::bigint as position, unsettled;
+
+-- name: end_log_join
+update {schema}.sync_slots set joins = joins - %(table)s::text
+where slot = %(slot)s and (joins -> %(table)s ->> 1)::bigint = %(fence)s;
+
+-- name: durable_in_log
+-- How far the changes of all tables are in their targets or staged. A table that has stayed behind for some time while
+-- others have not is left out: it is read otherwise later. A run of a table that was claimed again no longer counts.
+with positions as (
+    select (w.checkpoint -> 'log' ->> 1)::bigint as lsn, w.read_until
+    from {schema}.sync_watermarks w
+    where w.source_table = any (%(tables)s::text[])
+        and (w.checkpoint -> 'log' ->> 0)::bigint = %(generation)s
+), needed as (
+    select lsn from positions p
+    where read_until > clock_timestamp() - make_interval(secs => %(patience)s::float8)
+        or not exists (select from positions where lsn >= %(until)s)
+    union all
+    select (j.value ->> 0)::bigint
+    from {schema}.sync_slots s, jsonb_each(s.joins) j
+    join {schema}.sync_watermarks w on w.source_table = j.key and w.fence = (j.value ->> 1)::bigint
+    where s.slot = %(slot)s
+)
+select least(%(until)s::bigint, (select min(lsn) from needed)) as durable
+from {schema}.sync_slots where slot = %(slot)s and fence = %(fence)s;
+
+-- name: forget_log_positions
+-- Changes of these tables may be missing in the log: no position of theirs in it is continued from.
+update {schema}.sync_watermarks
+set checkpoint = checkpoint - 'log', loaded_checkpoint = loaded_checkpoint - 'log'
+where source_table = any (%(tables)s::text[]);

@@ -84,11 +84,11 @@ class RunLog:
         """How long runs have kept each warehouse awake, by name."""
         return self._queries.execute("warehouses").fetchall()
 
-    def purge(self, older_than_days: int) -> int:
-        """Delete old sync_logs rows, at most once an hour per process. Returns how many."""
+    def purge(self, older_than_days: int) -> int | None:
+        """Delete old sync_logs rows, at most once an hour per process. Returns how many; None: not now."""
         now = time.monotonic()
         if self._purged_at is not None and now - self._purged_at < PURGE_EVERY:
-            return 0
+            return None
         self._purged_at = now
         total = 0
         while True:

@@ -8,7 +8,7 @@ from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pgsnow.model.log.changes import ChangeKinds
+from pgsnow.model.log.changes import ChangeKinds, PageChanges
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -47,6 +47,9 @@ class Page:
     rejected: tuple[Rejected, ...] = ()
     changed: tuple[tuple[str, int], ...] = ()
     """(column, number of values that `on_overflow` changed so that the target can hold them)."""
+    changes: PageChanges | None = None
+    """The rows are changes that were read from the log, and this is the rest of them; None: they are rows as they are.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +98,8 @@ class LoadBatch:
     bounds: KeyBounds | None = None
     """The bounds of its rows' keys; None: not known."""
     changes: ChangeKinds | None = None
-    """Its rows are changes that were read from the log; None: they are rows of the source as they are."""
+    """Its rows are changes that were read from the log (it may have none, if it truncates); None: they are rows of the
+    source as they are."""
 
     @property
     def rows(self) -> int:
@@ -108,10 +112,11 @@ class LoadBatch:
 
 @dataclass(frozen=True, slots=True)
 class LoadResult:
-    """Snowflake's counts for one load batch."""
+    """Snowflake's counts for one load batch. updated: with `deletes: soft`, rows that were marked as deleted, too."""
 
     inserted: int = 0
     updated: int = 0
     query_ids: tuple[str, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
     """Phase → seconds: put, copy (or insert), merge."""
+    deleted: int = 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
 from typing import Any
 
@@ -12,6 +12,14 @@ from pgsnow.model.log.changes import ChangeKinds
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.table import TargetName
 from pgsnow.model.types.mapping import Field, TypeMapping
+
+MOST_BATCHES = 500
+"""Load batches that one statement loads; also those of one transaction."""
+MOST_TEXT = 600_000
+"""Bytes that the SELECTs of one statement may take. Snowflake accepts 1 MB of SQL text (Snowflake docs, "Query size
+limits"); the rest of the statement has each column up to nine times."""
+MOST_OF_A_PATH = 1_000
+"""Bytes of a batch's folder in SQL, and of what stands around it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +44,12 @@ class Layout:
     def key(self) -> tuple[Field, ...]:
         """The columns that rows are merged by."""
         return tuple(column for column in self.columns if column.key)
+
+    @property
+    def most_batches(self) -> int:
+        """How many batches of this layout one statement can read, so that its text is not too long."""
+        columns = sum(2 * len(c.target.encode()) + len(c.type.staged) + 20 for c in self.columns)
+        return max(1, min(MOST_BATCHES, MOST_TEXT // (MOST_OF_A_PATH + columns)))
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -97,18 +111,23 @@ class StagedBatch:
         return cls(**values, layout=layout, bounds=bounds, once=once, changes=changes)
 
 
-def copied_at_once(config: TableConfig, batches: Iterable[StagedBatch]) -> bool:
-    """True if these batches are copied in one transaction, without a MERGE."""
-    return config.insert_only and all(batch.once for batch in batches)
+def copied_at_once(config: TableConfig, batches: Sequence[StagedBatch]) -> bool:
+    """True if these batches, which are all that wait, are copied in one transaction, without a MERGE. (Its record names
+    each of them, and one statement cannot name any number.)"""
+    return config.insert_only and len(batches) <= MOST_BATCHES and all(batch.once for batch in batches)
 
 
 def in_loads(batches: Sequence[StagedBatch], most: int) -> list[list[StagedBatch]]:
-    """Consecutive batches that one MERGE can apply together: equal layouts, and at most `most` rows, unless a single
-    batch has more."""
+    """Consecutive batches that one MERGE can apply together: equal layouts, at most `most` rows, unless a single
+    batch has more, and no more SQL text than a statement may have. Columns that did not change keep the values that the
+    target has before the MERGE, so a batch with such rows, or one that truncates, begins another one."""
     loads: list[list[StagedBatch]] = []
     for batch in batches:
         last = loads[-1] if loads else []
         fits = last and last[0].layout == batch.layout and sum(b.rows for b in last) + batch.rows <= most
+        fits = fits and len(last) < batch.layout.most_batches
+        if batch.changes is not None and (batch.changes.unchanged or batch.changes.truncates):
+            fits = False
         if fits:
             last.append(batch)
         else:

@@ -4,6 +4,8 @@ PgsnowError
 ├── ConfigError              sync_config.yaml or the environment is wrong          after a fix
 ├── Unavailable
 │   ├── SourceUnavailable    Postgres (source) does not answer                     now
+│   │   ├── LogSessionUnavailable  no session of its own can read the log now      now
+│   │   └── SlotBusy         another session reads the replication slot            now
 │   ├── LedgerUnavailable    Postgres (ledger) does not answer                     now
 │   ├── TargetUnavailable    Snowflake does not answer                             now
 │   │   └── StatementInterrupted  Snowflake ended a statement itself               now
@@ -20,6 +22,12 @@ PgsnowError
 │   │       └── CreditsUsedUp  a resource monitor's quota, a trial or a payment    after a fix
 │   ├── StagingAccessDenied  keys, role or policy of the bucket                    after a fix
 │   └── SpoolDenied          the folder for part files is not ours                 after a fix
+├── LogGap
+│   ├── SlotLost             the replication slot is gone, or lacks log            never (tables are read without it)
+│   ├── SlotNotMade          a new replication slot cannot be made now             never (tables are read without it)
+│   ├── PublicationMissing   the publication is gone                               never (tables are read without it)
+│   ├── LogSpoolFull         the changes need more disk than `max_log_spool_mb`    never (tables are read without it)
+│   └── LogMalformed         a message of the log makes no sense                   never (tables are read without it)
 ├── LedgerQueryFailed        a statement does not fit the ledger's tables          after a fix
 ├── LedgerRowUnreadable      a row of the ledger was edited, and makes no sense    after a fix
 ├── TableError               stops one table; other tables are synced
@@ -44,6 +52,10 @@ PgsnowError
 │   ├── NotTheOwner          the target or the ledger's row is another configuration's   after a fix
 │   ├── DeletesUnconfirmed   so many rows would be deleted that a person is asked    after a fix
 │   ├── LedgerOutdated       the target has rows of later runs than the ledger knows  now
+│   ├── LogUnusable          changes in the log cannot be taken from there           now
+│   │   ├── RelationChanged  they are rows of another definition of the table        now
+│   │   ├── KeyNotLogged     they do not have the key                                now
+│   │   └── ChangesMalformed  they do not have the structure that is announced       now
 │   └── StagedRowsLost       staged files are gone                                 after a fix
 ├── LeaseHeld                another run is syncing the table                      never (the next tick)
 ├── LeaseLost                this run lost its lease; its results are discarded    never (the next tick)
@@ -135,6 +147,31 @@ class SourceUnavailable(Unavailable):
     """The source Postgres does not answer."""
 
     default_advice = "Check that Postgres is up and that POSTGRES_DSN (or PG_HOST, PG_PORT) names it."
+
+
+class LogSessionUnavailable(SourceUnavailable):
+    """The source's log cannot be read in a session of its own.
+
+    The slot is as it was: `log_reader: auto` reads it with SQL functions instead."""
+
+    default_advice = (
+        "`mode: log` reads best on a direct connection to Postgres, for which max_wal_senders has a free place. Raise"
+        " max_wal_senders, or let POSTGRES_DSN lead past the pooler; `log_reader: peek` reads through any connection."
+    )
+
+
+class SlotBusy(SourceUnavailable):
+    """Another session reads the replication slot."""
+
+    def __init__(self, message: str = "", *, pid: int | None = None, code: str | None = None) -> None:
+        super().__init__(
+            message,
+            advice="Nothing to do if another worker of this configuration reads it: the next tick tries again."
+            " Otherwise pg_stat_activity shows the session; each configuration needs a slot of its own (`log_slot`).",
+            code=code,
+        )
+        self.pid = pid
+        """The process id of the session on the server, where it is known."""
 
 
 class LedgerUnavailable(Unavailable):
@@ -270,6 +307,41 @@ class StagingAccessDenied(AccessDenied):
     )
 
 
+class LogGap(PgsnowError):
+    """The log cannot be continued from the slot's position.
+
+    Nothing is lost: tables with `mode: log` are read without the log then, and join it again."""
+
+    default_advice = "Nothing to do: the tables are read without the log, and join it again by themselves."
+
+
+class SlotLost(LogGap):
+    """The replication slot is gone, was invalidated, or cannot be read by us."""
+
+
+class SlotNotMade(LogGap):
+    """A replication slot cannot be made now: transactions are open, or the server has no free slot."""
+
+
+class PublicationMissing(LogGap):
+    """The publication does not exist."""
+
+    default_advice = "Run `pgsnow log setup`. Until then the tables are read without the log."
+
+
+class LogSpoolFull(LogGap):
+    """Changes that were read from the log need more disk than `max_log_spool_mb` allows."""
+
+    default_advice = (
+        "Nothing is lost: the tables are read without the log this time. Raise `max_log_spool_mb` if transactions"
+        " of this size are usual and the disk has room for them."
+    )
+
+
+class LogMalformed(LogGap):
+    """A message of the log is not as pgoutput writes it."""
+
+
 class LedgerQueryFailed(PgsnowError):
     """Postgres rejected a statement on the ledger's tables."""
 
@@ -369,6 +441,12 @@ class SourceQueryFailed(TableError):
 class TargetQueryFailed(TableError):
     """Snowflake rejected a statement."""
 
+    @property
+    def about_data(self) -> bool:
+        """True if a value was refused while the statement ran, such as a text that is too long: another statement over
+        the same rows would be refused as well. Snowflake numbers these errors from 100000."""
+        return (self.code or "").isdecimal() and 100_000 <= int(self.code or 0) < 200_000
+
 
 class TargetMissing(TargetQueryFailed):
     """A table, schema, database or stage does not exist, or the role cannot see it."""
@@ -430,6 +508,33 @@ class LedgerOutdated(TableError):
         "Nothing to do: the next run has a later fence, reads everything again, and deletes rows that the source does"
         " not have."
     )
+
+
+class LogUnusable(TableError):
+    """A table's changes cannot be taken from the log; its rows are read from the table instead."""
+
+    retry = Retry.NOW
+    backs_off = False
+    default_advice = (
+        "Nothing to do: changed rows are read from the table itself, and it then follows the log again."
+    )
+
+
+class RelationChanged(LogUnusable):
+    """The log has rows of another definition of the table than its plan's."""
+
+
+class KeyNotLogged(LogUnusable):
+    """Changes in the log do not have the table's key: its replica identity is another one."""
+
+    default_advice = (
+        "Make the replica identity contain the columns of `pk`: ALTER TABLE … REPLICA IDENTITY DEFAULT if that is the"
+        " primary key, else USING INDEX or FULL. Until then the table is read without the log."
+    )
+
+
+class ChangesMalformed(LogUnusable):
+    """Changes in the log do not have the structure that their table announces; none of them was used."""
 
 
 class StagedRowsLost(TableError):

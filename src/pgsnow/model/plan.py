@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -134,9 +134,16 @@ class TablePlan:
 
     @cached_property
     def clustered(self) -> tuple[str, ...]:
-        """The target's columns of `cluster_by`, in its order."""
+        """The target's columns of `cluster_by`, in its order, without those that the source has dropped."""
         by_source = {field.source: field.target for field in self.output}
-        return tuple(by_source[name] for name in self.config.cluster_by)
+        return tuple(by_source[name] for name in self.config.cluster_by if name in by_source)
+
+    @property
+    def dropped_clustering(self) -> tuple[str, ...]:
+        """Columns of `cluster_by` that the source has dropped. The target keeps its clustering key until the list is
+        changed."""
+        loaded = {field.source for field in self.output}
+        return tuple(name for name in self.config.cluster_by if name not in loaded)
 
     @property
     def marks_deleted(self) -> bool:
@@ -213,8 +220,12 @@ class TablePlan:
         if config.columns.on_overflow or config.on_overflow is not Overflow.REJECT:
             own = {name: how.recorded for name, how in config.columns.on_overflow.items()}
             values.append([config.on_overflow.recorded, own])
-        if config.mode is not TableMode.WATERMARK:
-            values.append({"mode": str(config.mode)})
+        # A table that is read from the log is loaded as one whose changes are found by the same columns.
+        mode = config.mode
+        if mode is TableMode.LOG:
+            mode = TableMode.XMIN if config.watermark_column is None else TableMode.WATERMARK
+        if mode is not TableMode.WATERMARK:
+            values.append({"mode": str(mode)})
         if conversions := {f.source: f.type.conversion for f in self.fields if f.type.conversion}:
             values.append({"conversions": conversions})
         values.extend(more)
@@ -327,10 +338,13 @@ def check_rights(plan: TablePlan) -> None:
     raise SourceAccessDenied(f"{source.name}: role {source.role} may not read {columns}", advice=advice)
 
 
-def check_clustering(config: TableConfig, output: Sequence[Field]) -> None:
-    """Raises ColumnMissing or TargetConflict if the target cannot be clustered by `cluster_by`."""
+def check_clustering(config: TableConfig, output: Sequence[Field], dropped: Collection[str] = ()) -> None:
+    """Raises ColumnMissing or TargetConflict if the target cannot be clustered by `cluster_by`. dropped: columns that
+    the source had once, and that stop nothing."""
     loaded = {field.source: field for field in output}
     for name in config.cluster_by:
+        if name in dropped:
+            continue
         if name not in loaded:
             raise ColumnMissing(
                 f"{config.source}: cluster_by names {shown_name(name)}, which is no column that is loaded",

@@ -15,7 +15,7 @@ from pgsnow.model.evolution.drift import Drift
 from pgsnow.model.plan import TablePlan
 from pgsnow.postgres.catalog.obstacles import try_read
 from pgsnow.postgres.incremental.probe import Probe
-from pgsnow.snowflake.privileges import Lack, Rights
+from pgsnow.snowflake.privileges import VIEWS, Lack, Rights
 from pgsnow.snowflake.schema.required_ddl import RequiredDdl, TargetInspector, require_approval
 from pgsnow.sync.runtime.planner import Planner, Prepared
 from pgsnow.sync.table.inspect import look_for_changes
@@ -58,7 +58,10 @@ def lacking(rights: Rights, inspector: TargetInspector, plan: TablePlan, require
     the target, if that exists. None where the role's grants are not known."""
     if rights.grants is None:
         return []
-    found = [rights.lacking_in(plan.target, schema_there=inspector.sees_schema(plan.target))]
+    there = inspector.sees_schema(plan.target)
+    found = [rights.lacking_in(plan.target, schema_there=there)]
+    if there and plan.config.live_view:
+        found.append(rights.lacks_in(plan.target, VIEWS))
     if required.exists:
         alters = any(statement.startswith("ALTER ") for statement in required.statements)
         found.append(rights.lacking_on(plan.target, alter=alters))

@@ -214,9 +214,14 @@ class Source:
 
         Entering it raises SourceUnavailable, SourceAccessDenied."""
 
-    def connect(self) -> psycopg.Connection:
+    def conninfo(self) -> str:
+        """libpq's connection string, with the password: secret."""
+        return self._conninfo
+
+    def connect(self, *, read_only: bool = True) -> psycopg.Connection:
         """A new connection: autocommit, read-only, no prepared statements (so that poolers work), everything in UTC.
-        A session that ended while it was idle is replaced before the next statement.
+        A session that ended while it was idle is replaced before the next statement. read_only: False for the
+        publication alone, the only thing that is written in the source.
 
         The caller closes it. Raises SourceUnavailable, SourceAccessDenied.
         """
@@ -230,7 +235,8 @@ class Source:
             )
         except psycopg.Error as error:
             raise login_failed(error, self._conninfo) from error
-        conn.local = f"{READ_ONLY}; {local_settings(READ_SETTINGS, conn.info.server_version)}"
+        begin = READ_ONLY if read_only else READ_ONLY.replace("read only", "read write")
+        conn.local = f"{begin}; {local_settings(READ_SETTINGS, conn.info.server_version)}"
         conn.guard, conn.is_replaceable = threading.RLock(), True
         return conn
 

@@ -17,6 +17,8 @@ IN_SCHEMA = ("CREATE TABLE", "CREATE STAGE")
 """On the target's schema; the role then owns what it has created."""
 FILE_FORMATS = "CREATE FILE FORMAT"
 """On the target's schema, so that a MERGE reads part files itself. Without it, staging tables are used."""
+VIEWS = "CREATE VIEW"
+"""On the target's schema, for `live_view`."""
 IN_DATABASE = ("CREATE SCHEMA",)
 """On the database, if the schema must be created."""
 ON_TABLE = ("SELECT", "INSERT", "UPDATE", "DELETE")
@@ -66,9 +68,9 @@ class Rights:
             return self._lack("SCHEMA", schema_of(target), IN_SCHEMA, with_usage=True)
         return self._lack("DATABASE", quote(target.database), IN_DATABASE, with_usage=True)
 
-    def lacks_formats(self, target: TargetName) -> Lack | None:
-        """The privilege to create a file format in the target's existing schema, if the role certainly lacks it."""
-        lack = self._lack("SCHEMA", schema_of(target), (FILE_FORMATS,))
+    def lacks_in(self, target: TargetName, privilege: str) -> Lack | None:
+        """This privilege (FILE_FORMATS, VIEWS) on the target's existing schema, if the role certainly lacks it."""
+        lack = self._lack("SCHEMA", schema_of(target), (privilege,))
         return lack if lack is not None and lack.certain else None
 
     def lacking_on(self, target: TargetName, *, alter: bool) -> Lack | None:

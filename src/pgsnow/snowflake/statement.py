@@ -25,6 +25,7 @@ from pgsnow.snowflake.session import Bind, Result, Session
 from pgsnow.snowflake.sql.staged import found_by_guard
 
 PUT, COPY, INSERT, MERGE, REPLACE = "put", "copy", "insert", "merge", "replace"
+DELETES = "deletes"
 """Phases of a load, under which its seconds are counted. Statements without a phase ("") are counted nowhere."""
 EVENTS = {PUT: "put", COPY: "copied", INSERT: "inserted", MERGE: "merged", REPLACE: "replaced"}
 """Name of a completed phase, for observers."""
@@ -162,6 +163,12 @@ def result_of(phases: Sequence[PhaseDone]) -> LoadResult:
     return LoadResult(
         inserted=sum(number_in(result, "number of rows inserted") for result in applied),
         updated=sum(number_in(result, "number of rows updated") for result in applied),
+        deleted=sum(
+            number_in(result, "number of rows deleted")
+            for done in phases
+            if done.phase in (MERGE, DELETES)
+            for result in done.results
+        ),
         query_ids=tuple(
             result.query_id for done in phases if done.phase not in ("", PUT) for result in done.results
         ),

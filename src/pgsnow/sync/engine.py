@@ -151,7 +151,7 @@ class Engine:
         try:
             if tick.has_requests and tables is None and asked_by is None and not options.refresh:
                 self.carry_out_requests(leave_chunks=leave_chunks)
-            self.ledger.run_log.purge(self.config.log_retention_days)
+            self._tidy()
         except PgsnowError as error:  # the tick's own runs are recorded, and their report must not be lost
             logger().warning(LEFT_TO_THE_NEXT, error=str(error), advice=error.advice)
         log_report(report)
@@ -195,7 +195,7 @@ class Engine:
         try:
             if tick.has_requests and tables is None:
                 waiting = self.ledger.requests.open()
-            self.ledger.run_log.purge(self.config.log_retention_days)
+            self._tidy()
         except PgsnowError as error:  # the tables that were inspected must be handed out
             logger().warning(LEFT_TO_THE_NEXT, error=str(error), advice=error.advice)
         found = Triage(report, smallest_first(changed), tuple(request.id for request in waiting))
@@ -285,6 +285,14 @@ class Engine:
 
         if self._context.destination is None:
             remove_files(self._context, uuid.uuid4().hex[:16])
+
+    def _tidy(self) -> None:
+        """Once an hour in each process: delete old rows of the ledger, and remove loaded files that no run has removed
+        for an hour, because nothing changes any more."""
+        if self.ledger.run_log.purge(self.config.log_retention_days) is None:
+            return
+        if self.ledger.loaded_files.overdue(self.settings.snowflake.account):
+            self.remove_loaded_files()
 
     def close(self) -> None:
         """Close every connection and release every lease. Must not be called while another call is running."""

@@ -20,10 +20,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 from typing import Any
 
+from pgsnow.model.batch import LoadResult
 from pgsnow.model.config.options import Deletes
-from pgsnow.model.deferred_batch import StagedBatch, copied_at_once
+from pgsnow.model.deferred_batch import StagedBatch
 from pgsnow.model.errors import StagedRowsLost
 from pgsnow.model.evolution.drift import Drift, SourceDefinition
 from pgsnow.model.metadata_columns import DELETED_AT_COLUMN, FENCE_COLUMN, MetadataColumn
@@ -47,6 +50,7 @@ from pgsnow.sync.pipeline.key_spool import KeySpool
 from pgsnow.sync.pipeline.load_batches import Uploads, batch_name
 from pgsnow.sync.runtime.context import EngineContext
 from pgsnow.sync.runtime.recorder import Recorder
+from pgsnow.testing.memory_changes import MemoryChanges
 from pgsnow.testing.memory_deletes import remove_keys
 from pgsnow.testing.memory_loaders import choose_memory_loader
 from pgsnow.testing.memory_side import MemorySide
@@ -118,21 +122,22 @@ class MemoryDestination:
     def keep_shadow(self, fence: int) -> None:
         self.batches.keep_shadow(batch_name(self.target.plan, fence, 0))
 
-    def load_staged(self, batches: Sequence[StagedBatch], number: int) -> None:
+    def load_staged(self, batches: Sequence[StagedBatch], number: int, *, copies: bool = False) -> None:
         target = self.target
         into = batch_name(target.plan, target.claimed.claim.fence, number)
         for batch in batches:
             if batch.layout.target != target.plan.target:
                 raise StagedRowsLost(f"{batch.batch} was staged for another target, {batch.layout.target}")
         self.batches.begin(into)
-        if copied_at_once(target.plan.config, batches):
-            inserted, updated = target.retried(lambda: self._copy_once(batches)), 0
+        if copies:
+            result = target.result(target.retried(lambda: self._copy_once(batches)))
         else:
-            inserted, updated = target.retried(lambda: self._load_staged(batches, into))
+            result = target.retried(lambda: self._load_staged(batches, into))
         target.recorder.load_units += 1
-        target.recorder.applied(target.result(inserted, updated))
-        target.add_rows(inserted)
-        target.check_counts(inserted + updated, sum(batch.rows for batch in batches))
+        target.recorder.applied(result)
+        target.add_rows(result.inserted - result.deleted)
+        if all(batch.changes is None for batch in batches):
+            target.check_counts(result.inserted + result.updated, sum(batch.rows for batch in batches))
 
     def prune(self, fence: int) -> int:
         def remove() -> int:
@@ -228,7 +233,7 @@ class MemoryDestination:
         target.recorder.tell("inserted")
         return len(rows)
 
-    def _load_staged(self, batches: Sequence[StagedBatch], into: str) -> tuple[int, int]:
+    def _load_staged(self, batches: Sequence[StagedBatch], into: str) -> LoadResult:
         target, layout = self.target, batches[0].layout
         staging = target.warehouse.staging[str(staging_table(layout.target, into))] = MemoryTable({})
         for batch in batches:
@@ -242,11 +247,18 @@ class MemoryDestination:
             target.recorder.tell("copied")
         key, names = [f.target for f in layout.key], [f.target for f in layout.columns]
         fence = max(batch.fence for batch in batches)
+        kinds = [batch.changes for batch in batches if batch.changes is not None]
+        follows = not batches[0].batch.endswith("-0")
         with target.step("merge", into):
+            if kinds:
+                changes = MemoryChanges(target, names, key, fence, reduce(or_, kinds), follows)
+                result = changes.apply(staging.rows)
+                target.recorder.tell("merged")
+                return result
             rows = [target.written(row, names, fence) for row in last_of_each(staging.rows, key)]
             counts = target.warehouse.table(layout.target).merge(rows, key, fence)
         target.recorder.tell("merged")
-        return counts
+        return target.result(*counts)
 
     def _prepared(self, reads_all: bool) -> PreparedTarget:
         created = reads_all and self.target.claimed.because == RECREATED

@@ -17,6 +17,7 @@ from pgsnow.sync.load.choose import LoadFacts
 from pgsnow.sync.load.direct_copy import Attempts
 from pgsnow.sync.load.loader import Complete, Deferred, Loaded, Loader, TargetRecreated
 from pgsnow.sync.pipeline.load_batches import batch_name
+from pgsnow.testing.memory_changes import MemoryChanges
 from pgsnow.testing.memory_content import MemoryContentLoader, announce_replaced, replace_content
 from pgsnow.testing.memory_target import MemoryTarget, read_rows
 from pgsnow.testing.warehouse import MemoryTable, Row, last_of_each
@@ -71,8 +72,9 @@ class MemoryMergeLoader:
             result = target.retried(lambda: self._attempt(batch))
         target.recorder.loaded(batch, result)
         if self.shadow is None:
-            target.add_rows(result.inserted)
-            target.check_counts(result.inserted + result.updated, batch.rows)
+            target.add_rows(result.inserted - result.deleted)
+            if batch.changes is None:
+                target.check_counts(result.inserted + result.updated, batch.rows)
         return TargetRecreated() if recreated else Loaded(result.inserted)
 
     def finish(self) -> Complete:
@@ -81,6 +83,13 @@ class MemoryMergeLoader:
     def _attempt(self, batch: LoadBatch) -> LoadResult:
         target, plan = self.target, self.target.plan
         rows, key = target.fill(batch), [f.target for f in plan.key]
+        if batch.changes is not None:
+            names, follows = [f.target for f in plan.output], not batch.batch.endswith("-0")
+            changes = MemoryChanges(target, names, key, batch.fence, batch.changes, follows)
+            with target.step("merge", batch.batch):
+                result = changes.apply(rows)
+            target.recorder.tell("merged")
+            return result
         with target.step("merge", batch.batch):
             table = target.warehouse.table(self.shadow or plan.target)
             names = [f.target for f in plan.output]
@@ -240,7 +249,16 @@ class MemoryDeferredLoader:
             target.retried(lambda: target.put(batch, rows))
         target.recorder.bytes_staged += batch.size
         place, layout = str(LoadMethod.STAGE), Layout.of(target.plan)
-        staged = StagedBatch(batch.batch, batch.fence, batch.rows, batch.size, batch.first_row, place, layout)
+        staged = StagedBatch(
+            batch.batch,
+            batch.fence,
+            batch.rows,
+            batch.size,
+            batch.first_row,
+            place,
+            layout,
+            changes=batch.changes,
+        )
         return Deferred(staged)
 
     def finish(self) -> Complete:

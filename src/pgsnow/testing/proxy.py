@@ -144,7 +144,7 @@ class FaultProxy:
                 self._pump(reader, server_writer, link, self._look_at_request),
                 self._pump(server_reader, writer, link, self._hold_reply),
             )
-        except OSError:
+        except (OSError, asyncio.CancelledError):  # the latter when the proxy stops; asyncio would log it
             pass
         finally:
             self._links.discard(link)

@@ -151,8 +151,10 @@ def remove_below_a_path(connection: Any, folder: Path) -> Any:
 
 
 def put_to_a_quoted_place(connection: Any, folder: Path) -> Any:
-    run(connection, "CREATE STAGE ST", f"PUT 'file://{folder}/part-1.parquet' '@ST/b/1/' AUTO_COMPRESS=FALSE")
-    return names(connection, "LIST @ST")
+    run(connection, "CREATE STAGE ST")
+    put = f"PUT 'file://{folder}/part-1.parquet' '@ST/b/1/' AUTO_COMPRESS=FALSE"
+    found = [rows(connection, each)[0][4] for each in (put, f"{put} SOURCE_COMPRESSION=NONE OVERWRITE=TRUE")]
+    return found, names(connection, "LIST @ST")
 
 
 def drop_a_stage(connection: Any, folder: Path) -> Any:
@@ -220,7 +222,7 @@ CASES: list[tuple[Any, Any]] = [
         remove_below_a_path,
         (["st/b/1/part-1.parquet", "st/b/1/part-2.parquet"], [], ["st/b/2/part-1.parquet"]),
     ),
-    (put_to_a_quoted_place, ["st/b/1/part-1.parquet"]),
+    (put_to_a_quoted_place, (["PARQUET", "NONE"], ["st/b/1/part-1.parquet"])),
     (drop_a_stage, ([], (2003, "02000"))),
     (settings_without_effect, [None, None, None]),
     (who_and_where, [("DEV_WH", "PUBLIC", "PGSNOW", "OTHER")]),

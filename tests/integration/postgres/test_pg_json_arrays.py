@@ -31,7 +31,7 @@ ROWS = 400
 ARRAYS = """
 select n, case
   when n % 11 = 0 then null
-  when n % 7 = 0 then array[null]::{kind}[]
+  when n % 7 = 0 and {nulls} < 1000 then array[null]::{kind}[]
   when n = 100 then (select array_agg({value} order by g) from generate_series(1, 30) g)
   when n = 101 then array_fill((select {value} from generate_series(7, 7) g), array[2, 3, 2], array[-1, 0, 5])
   when n = 102 then array[[null, (select {value} from generate_series(5, 5) g)]]

@@ -17,7 +17,9 @@ from pgsnow.model.table import TargetName
 from pgsnow.model.types.mapping import Field
 from pgsnow.model.types.type_rules import mapping_named
 from pgsnow.snowflake.load.merge import merge_at_once, merge_steps
-from pgsnow.snowflake.schema.create import create, create_file_format, create_stage
+from pgsnow.snowflake.schema.create import create, create_stage
+from pgsnow.snowflake.schema.file_format import FileFormats
+from pgsnow.snowflake.schema.schema_objects import SchemaObjects
 from pgsnow.snowflake.schema.target_table import Shape, describe, make_fit
 from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.sql import statements as sql
@@ -76,10 +78,10 @@ def ensure_target(
     shape = Shape(target, output, key)
     if cached is not None and shape.suffices(cached):
         return cached, ()
-    created = describe(session, target) is None and create(session, shape)
+    created = describe(session, target) is None and create(session, shape, SchemaObjects())
     columns, events = make_fit(session, shape, describe(session, target) or ())
     create_stage(session, target)
-    create_file_format(session, target)
+    FileFormats().make_fit(session, target, since=0.0, creates=True, is_new=True)
     return columns, (*([f"created table {target}"] if created else []), *events)
 
 

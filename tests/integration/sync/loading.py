@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import pyarrow as pa
 
 from pgsnow.ledger.claim import Claim
-from pgsnow.model.batch import LoadBatch
+from pgsnow.model.batch import LoadBatch, Page
+from pgsnow.model.log.changes import PageChanges
 from pgsnow.model.metadata_columns import DELETED_AT_COLUMN
 from pgsnow.model.plan import TablePlan
 from pgsnow.snowflake.session import connect
 from pgsnow.sync.engine import Engine
 from pgsnow.sync.load.claimed_table import ClaimedTable
 from pgsnow.sync.load.destination import Destination, destination_of
+from pgsnow.sync.pipeline.change_files import write_changes
 from pgsnow.sync.pipeline.load_batches import batch_name
 from pgsnow.sync.pipeline.parquet import PartWriter
 from pgsnow.sync.runtime.events import Event, ignore
@@ -71,6 +75,13 @@ class Loading:
         found = self.world.snowflake(f"SELECT ID FROM ANALYTICS.THINGS WHERE {where} ORDER BY 1")
         return [int(at) for (at,) in found]
 
+    def exists(self) -> bool:
+        """True if the target is there."""
+        if isinstance(self.world, MemoryWorld):
+            return bool(self.world.warehouse.tables)
+        found = "SELECT 1 FROM INFORMATION_SCHEMA.TABLES WHERE TABLE_SCHEMA = 'ANALYTICS' AND TABLE_NAME = 'THINGS'"
+        return bool(self.world.snowflake(found))
+
     def drop(self) -> None:
         if isinstance(self.world, MemoryWorld):
             self.world.drop("analytics.things")
@@ -120,6 +131,55 @@ class Run:
         made = LoadBatch(name, fence or self.table.claim.fence, writer.finish(), self._written)
         self._written += len(rows)
         return made
+
+    def changes(self, number: int, changes: Changes) -> LoadBatch:
+        """The run's batch of this number, with these changes."""
+        folder = Path(mkdtemp(dir=self._folder))
+        writer = PartWriter(
+            folder,
+            self.plan.output,
+            first_row=self._written,
+            changes_of=self.plan.key,
+            bounded=self.plan.bounded,
+        )
+        for page in changes.pages(self.plan):
+            write_changes(
+                writer, self.plan, page.rows, None, page.changes or PageChanges(pa.array([], pa.int64()))
+            )
+        name, fence = batch_name(self.plan, self.table.claim.fence, number), self.table.claim.fence
+        made = LoadBatch(name, fence, writer.finish(), self._written, writer.bounds, writer.kinds)
+        self._written += made.rows
+        return made
+
+
+@dataclass(frozen=True)
+class Changes:
+    """Changes of one load batch. upserts: the rows; without a name, it did not change. moved: id → the id before.
+    deleted: ids. after: changes of a later page."""
+
+    upserts: Sequence[Row] = ()
+    moved: Mapping[int, int] = field(default_factory=dict)
+    deleted: Sequence[int] = ()
+    truncates: bool = False
+    after: Changes | None = None
+
+    def pages(self, plan: TablePlan) -> Iterator[Page]:
+        """The pages, in order."""
+        name = [f.source for f in plan.fields].index("name")
+        unchanged = [f".{name}." if value is None else None for _, value in self.upserts]
+        former = pa.array([self.moved.get(at) for at, _ in self.upserts], pa.int64())
+        key = plan.key[0]
+        made = PageChanges(
+            commits=pa.array(range(len(self.upserts)), pa.int64()),
+            unchanged=pa.array(unchanged, pa.string()) if any(unchanged) else None,
+            moved=pa.record_batch([former.cast(key.type.arrow)], names=[key.source]) if self.moved else None,
+            deleted=pa.record_batch([pa.array(self.deleted, key.type.arrow)], names=[key.source]),
+            deleted_commits=pa.array(range(len(self.deleted)), pa.int64()),
+            truncates=self.truncates,
+        )
+        yield Page(_record_batch(plan, self.upserts), changes=made)
+        if self.after is not None:
+            yield from self.after.pages(plan)
 
 
 def _record_batch(plan: TablePlan, rows: Sequence[Row]) -> pa.RecordBatch:

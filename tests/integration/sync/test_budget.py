@@ -195,7 +195,7 @@ def test_status_page_metrics_and_alerts_say_who_is_slowed_and_that_the_budget_ca
     assert users["slowed"]["until"].endswith("T00:00:00+00:00")
     assert "waits until 00:00 UTC: 1.00 of today's credits (1) are spent" in users["why"]
     assert whole.budget is not None
-    assert whole.budget.sentence.startswith("1.00 of today's 1 credits are spent")
+    assert whole.budget.sentence.startswith("1.00 of today's 1 credit is spent")
     assert {table.name: table.behind_after > 1800 for table in whole.tables} == {
         "public.users": True,
         "public.plain": True,

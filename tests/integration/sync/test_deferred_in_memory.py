@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from pgsnow.testing.faults import RaiseAt
 from tests.integration.sync.test_deferred import begun, change, fifty_days_go_by, load, staged_rows, tick
 from tests.world import MemoryWorld
 
@@ -124,3 +125,23 @@ def test_a_replayed_row_is_not_overwritten_by_an_older_version_that_waited(stagi
     tick(staging)
     load(staging)
     staging.assert_equal()
+
+
+def test_more_batches_than_one_statement_can_name_are_loaded_by_several(
+    staging: MemoryWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of them is exact by itself: a run that is killed between two of them loses and doubles nothing."""
+    monkeypatch.setattr("pgsnow.model.deferred_batch.MOST_BATCHES", 2)
+    for name in ("first", "second", "third", "fourth", "fifth"):
+        change(staging, name)
+        tick(staging)
+    with (
+        pytest.raises(KeyboardInterrupt),
+        staging.engine(RaiseAt("merged", KeyboardInterrupt(), nth=2)) as engine,
+    ):
+        engine.tick(load=True)
+    report = load(staging)
+    # The first of them changes nothing: the fence of the second, which was loaded, is higher.
+    assert (report.load_units, report.rows_updated, staged_rows(staging)) == (3, 20, 0)
+    staging.assert_equal()
+    assert staging.leftovers() == []

@@ -88,6 +88,24 @@ def test_a_run_that_ends_anywhere_leaves_no_row_twice(events: MemoryWorld) -> No
     assert events.leftovers() == []
 
 
+def test_more_batches_than_one_record_can_name_are_merged(
+    events: MemoryWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also if an earlier run has copied some of them and was killed: no row is twice."""
+    events.tables[0]["load_every"] = "50d"
+    for _ in range(3):
+        add(events)
+        tick(events)
+    with pytest.raises(KeyboardInterrupt), events.engine(RaiseAt("inserted", KeyboardInterrupt())) as engine:
+        engine.tick(load=True)
+    copied = copies(events)
+    monkeypatch.setattr("pgsnow.model.deferred_batch.MOST_BATCHES", 2)
+    with events.engine() as engine:
+        [report] = engine.tick(load=True).tables
+    assert (report.ok, report.load_units, copies(events)) == (True, 2, copied)
+    events.assert_equal()
+
+
 def test_files_that_are_lost_beside_loaded_ones_are_read_again_and_merged(events: MemoryWorld) -> None:
     """With load_every: a run is killed after its rows are committed, the next one stages more, and these files vanish.
     Nothing shows where the loaded rows ended, so everything is read, and no row is copied again."""

@@ -156,13 +156,13 @@ def test_rows_that_a_statement_does_not_see_are_no_alteration(
 ) -> None:
     """A row access policy hides rows from a query, but not from SHOW. Such a target is not counted for a while, and
     each load looks at it first. (The emulator has no such policies.)"""
-    shown = target_table.target_state
+    shown = target_table.state_in_schema
 
     def all_rows(*args: Any) -> Any:
         found = shown(*args)
         return found and replace(found, rows=1001)
 
-    monkeypatch.setattr("pgsnow.sync.load.target.target_state", all_rows)
+    monkeypatch.setattr("pgsnow.sync.load.target.state_in_schema", all_rows)
     loaded.sql("update sync_watermarks set target_rows = 1001")
     loaded.sql(CHANGED.format(2))
     report = tick(loaded)

@@ -245,6 +245,11 @@ def test_how_a_target_is_stored_is_planned_and_only_apply_reclusters_it(world: W
     assert looked(world).ddl == ()
     [(kind, key)] = [(row[4], row[6]) for row in world.snowflake(shown)]
     assert (kind, "ID" in key) == ("TRANSIENT", True)
+    world.tables[0]["cluster_by"] = ["balance", "id"]
+    world.sql("alter table users drop column balance")
+    dropped = looked(world)
+    assert (dropped.ddl, dropped.error) == ((), None)
+    assert any("until cluster_by in sync_config.yaml" in warning for warning in dropped.warnings)
 
 
 def test_the_statements_of_a_table_whose_rows_never_change_are_those_of_its_transaction(world: World) -> None:

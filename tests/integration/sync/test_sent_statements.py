@@ -6,6 +6,7 @@ from __future__ import annotations
 import pytest
 
 from pgsnow.model.report import Status
+from pgsnow.operations.plan.waiting import waiting_notes
 from pgsnow.sync.load import open_batches
 from tests.world import World
 
@@ -41,8 +42,8 @@ def test_each_kind_of_tick_sends_as_few_statements_as_documented(world: World) -
     world.tables += [dict(table) for table in TARGETS]
     world.sql(TABLES)
     first = ["SHOW", "CREATE TABLE", "PUT", "COPY", "SHOW"]
-    for_the_schema = ["SHOW", "CREATE SCHEMA", "CREATE TABLE", "CREATE STAGE", "CREATE FILE"]
-    assert sent(world, "users") == [*first[:2], *for_the_schema, *first[2:]]
+    shared = ["CREATE STAGE", "CREATE FILE"]
+    assert sent(world, "users") == ["SHOW", "CREATE SCHEMA", "CREATE TABLE", *shared, *first[2:]]
     assert sent(world, "orders") == first
     assert sent(world, "prices") == ["SHOW", "CREATE TRANSIENT", "PUT", "INSERT OVERWRITE"]
     assert sent(world, "users", "orders", "prices") == []
@@ -59,7 +60,8 @@ def test_each_kind_of_tick_sends_as_few_statements_as_documented(world: World) -
     for name in ("first", "second"):
         world.sql(f"update users set name = '{name}', updated_at = now()")
         assert sent(world, "users") == ["PUT"]
-    assert sent(world, "users", load=True) in (["MERGE"], ["SHOW", "MERGE"])
+    looks = ["SHOW", "SHOW"]  # at the target and at the file format: the process is a new one
+    assert sent(world, "users", load=True) == [*looks, "MERGE"]
     world.assert_equal()
 
     [(waiting, tables)] = world.sql("select count(*), count(distinct source_table) from sync_loaded_files")
@@ -93,6 +95,29 @@ def test_a_large_first_load_removes_its_files_on_the_way(
     world.assert_equal()
     assert world.leftovers() == []
     assert world.sql("select count(*) from sync_loaded_files") == [(1,)]
+
+
+def test_files_do_not_wait_for_the_next_change(world: World) -> None:
+    """Where nothing changes any more, a tick removes files that no run has removed for an hour, and opens a session for
+    that at most once an hour. `pgsnow plan` says how much waits."""
+    world.sql(TABLES)
+    sent(world, "users")
+    [note] = waiting_notes(world.config, world.settings)
+    assert "files of 1 loaded batch" in note
+    assert "of public.users wait to be removed" in note
+    world.close_engine()
+    world.sql("update sync_loaded_files set loaded_at = now() - interval '61 minutes', not_before = now()")
+    assert sent(world, "users") == []  # they may only just be removed
+    world.close_engine()
+    world.sql("update sync_loaded_files set not_before = loaded_at")
+    assert sent(world, "users") == ["REMOVE"]
+    assert world.sql("select * from sync_loaded_files") == []
+    assert waiting_notes(world.config, world.settings) == []
+    world.source.execute(
+        "insert into sync_loaded_files values (%s, %s, 'x/1-0', 'x', 1, now() - interval '2 hours')",
+        [world.settings.snowflake.account, '"D"."UNSEEN"."PGSNOW_STAGE"'],
+    )
+    assert sent(world, "users") == []
 
 
 def test_a_process_that_ends_removes_what_is_loaded(world: World) -> None:

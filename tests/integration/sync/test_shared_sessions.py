@@ -88,6 +88,29 @@ def test_tables_of_a_tick_look_at_their_targets_together(
     busy.assert_equal()
 
 
+def test_what_all_tables_of_a_schema_share_is_created_once(busy: World) -> None:
+    """By one thread, while the others wait for it; a schema that was dropped later, and all that was in it, is created
+    once more. A first load of many tables sends five statements for each of them, and four for their schema."""
+    for_each = {"CREATE TABLE": 4, "PUT": 4, "COPY": 4, "SHOW TABLES LIKE": 4}
+    for_all = {"CREATE SCHEMA": 1, "CREATE STAGE": 1, "CREATE FILE": 1}
+    assert kinds_sent(busy) == {**for_each, **for_all, "SHOW TABLES IN": 1}
+    busy.snowflake("DROP SCHEMA ANALYTICS CASCADE")
+    change(busy)
+    again = kinds_sent(busy)
+    assert {kind: again[kind] for kind in for_all} == for_all
+    busy.assert_equal()
+
+
+def kinds_sent(world: World) -> Counter[str]:
+    """How many statements of each kind a tick sends: their first word, two of CREATE, three of SHOW."""
+    before = world.emulator.noted()
+    report = tick(world)
+    assert {table.status for table in report.tables} == {Status.OK}
+    words = {"CREATE": 2, "SHOW": 3}
+    sent = [text.split() for text in world.emulator.statements_since(before)]
+    return Counter(" ".join(text[: words.get(text[0], 1)]) for text in sent)
+
+
 def shown(world: World, act: Callable[[World], SyncReport]) -> list[str]:
     """The beginnings of the SHOW statements that the tick sends to look at targets, without those after a CREATE."""
     before = world.emulator.noted()

@@ -8,7 +8,9 @@ from datetime import datetime
 from typing import Any
 
 from pgsnow.snowflake.names import file_format_of, qualified, text
+from pgsnow.snowflake.schema.file_format import differing
 from pgsnow.snowflake.sql import statements as sql
+from pgsnow.snowflake.sql.staged import create_file_format, show_file_format
 from tests.live.cases.rows import FIELDS, KEY, LATEST, part, with_table
 from tests.live.contract import Account, Case, Failed, answers
 
@@ -96,6 +98,14 @@ def described(account: Account) -> Any:
     return [(name, kind.partition("(")[0], null) for name, kind, null in rows], rows[0][1], rows[10][1]
 
 
+def format_options(account: Account) -> Any:
+    """The options that differ from pgsnow's: of its own format, and of one that a person has altered."""
+    own = account.columns(show_file_format(account.schema), "name", "format_options")
+    account.session.execute("CREATE FILE FORMAT OTHER TYPE=PARQUET NULL_IF=('x') TRIM_SPACE=TRUE")
+    other = account.columns("SHOW FILE FORMATS LIKE 'OTHER'", "name", "format_options")
+    return [(name, differing(shown)) for name, shown in own], "TRIM_SPACE = TRUE" in differing(other[0][1])
+
+
 def wildcards(account: Account) -> Any:
     """`_` in a LIKE of SHOW is a wildcard unless a backslash is before it."""
     for name in ("A_B", "AXB"):
@@ -124,6 +134,10 @@ CASES = (
          ([("SHOWN", "TRANSIENT", 'LINEAR("ID")', 1, "by pgsnow's", "1")], [('LINEAR("NAME", "ID")',)]), shown_tables),
     Case("SHOW TABLES: a table that was created again has a later time", "SHOW TABLES", (True, True), creation_time),
     Case("SHOW TABLES LIKE: a backslash escapes a wildcard", "SHOW TABLES", [("A_B",)], wildcards),
+    Case("SHOW FILE FORMATS shows the options of a format as JSON", "SHOW FILE FORMATS",
+         ([("PGSNOW_PARQUET", "")], True), format_options),
+    Case("a file format that exists is error 2002", ERRORS, Failed("2002"),
+         lambda a: a.rows(create_file_format(a.schema))),
     Case("DESCRIBE TABLE: names, families of types, NOT NULL, precision of numbers", "DESCRIBE TABLE",
          (FAMILIES, "NUMBER(38,0)", "NUMBER(10,2)"), described),
     Case("a table that does not exist is error 2003", ERRORS, Failed("2003"), answers("SELECT * FROM NO_SUCH_TABLE")),

@@ -70,6 +70,7 @@ def test_what_is_missing_is_told_as_the_statement_that_grants_it() -> None:
     assert "CREATE STAGE" in finding.detail
     assert finding.fix == (
         'GRANT USAGE, CREATE TABLE, CREATE STAGE ON SCHEMA "SALES"."ANALYTICS" TO ROLE "LOADER";'
+        ' GRANT CREATE FILE FORMAT ON SCHEMA "SALES"."ANALYTICS" TO ROLE "LOADER";'
     )
 
 
@@ -78,6 +79,16 @@ def test_without_the_right_to_create_a_file_format_loads_take_more_statements() 
     [finding] = check_rights(Account(CREATES), frozenset({TARGET}))  # type: ignore[arg-type]
     assert "staging tables" in finding.detail
     assert finding.fix == 'GRANT CREATE FILE FORMAT ON SCHEMA "SALES"."ANALYTICS" TO ROLE "LOADER";'
+
+
+def test_without_the_right_to_create_views_a_table_has_no_live_view() -> None:
+    """Only tables with `live_view` need it: without the grant, runs load, and readers have no view."""
+    account = Account([*CREATES, ("CREATE FILE FORMAT", "SCHEMA", "SALES.ANALYTICS")])
+    [finding] = check_rights(account, frozenset({TARGET}), [TARGET])  # type: ignore[arg-type]
+    assert (finding.level, "live_view" in finding.detail) == (Level.WARNING, True)
+    assert finding.fix == 'GRANT CREATE VIEW ON SCHEMA "SALES"."ANALYTICS" TO ROLE "LOADER";'
+    [both] = check_rights(Account(CREATES), frozenset({TARGET}), [TARGET])  # type: ignore[arg-type]
+    assert "CREATE FILE FORMAT, CREATE VIEW" in both.detail
 
 
 def test_a_schema_that_is_not_there_needs_the_right_to_create_it() -> None:

@@ -32,7 +32,7 @@ BAD_KEYS = [
     ({"source": "a" * 64}, "tables[0].source: is longer than 63 characters"),
     ({"target": "a.b.c.d"}, "tables[0].target: 'a.b.c.d' is not a table's name"),
     ({"target": "a b"}, "tables[0].target: 'a b' is not a table's name"),
-    ({"mode": "fast"}, "tables[0].mode: 'fast' is not known — write watermark, xmin, full, append"),
+    ({"mode": "fast"}, "tables[0].mode: 'fast' is not known — write watermark, xmin, full, append, log"),
     ({"every": "often"}, "tables[0].every: 'often'"),
     ({"audit_columns": "no"}, "tables[0].audit_columns: 'no' is not true or false"),
     ({"watermark_column": ""}, "tables[0].watermark_column: is empty"),
@@ -65,6 +65,31 @@ BAD_KEYS = [
     ),
     ({"insert_only": True, "load": "insert"}, "tables[0].insert_only: needs files in a stage"),
     ({"load_when_mb": 5}, "tables[0].load_when_mb: needs `load_every:`"),
+    (
+        {"mode": "log", "every": "1h"},
+        "tables[0].every: cannot be used with mode log: the log is read once for all",
+    ),
+    (
+        {"mode": "log", "late_rows": False},
+        "tables[0].late_rows: cannot be used with mode log: it misses no row",
+    ),
+    ({"mode": "log", "insert_only": True}, "tables[0].insert_only: cannot be used with mode log"),
+    (
+        {"mode": "log", "load": "insert"},
+        "tables[0].load: cannot be used with mode log: its changes are staged",
+    ),
+    (
+        {"mode": "log", "live_view": True, "load_every": "1h"},
+        "tables[0].live_view: cannot be used with mode log",
+    ),
+    (
+        {"mode": "log", "transform": "m:f"},
+        "tables[0].transform: cannot be used with mode log: the log leaves out",
+    ),
+    (
+        {"mode": "log", "transform": {"hash": "id", "salt": "s"}},
+        "tables[0].transform.hash: cannot be used with mode log: id belongs to pk",
+    ),
     ({"load_every": "10m", "mode": "full"}, "tables[0].load_every: cannot be used with mode full"),
     ({"load_every": "10m", "mode": "append"}, "tables[0].load_every: cannot be used with mode append"),
     ({"load_every": "10m", "load": "insert"}, "tables[0].load_every: needs files in a stage"),
@@ -151,6 +176,14 @@ def test_only_the_watermark_mode_needs_a_watermark_and_none_needs_a_pk(mode: str
             "f.yaml: batch_size: is not a known key — did you mean default_",
         ),
         ({"tables": [TABLE], "default_batch_size": 0}, "f.yaml: default_batch_size: 0 is too small"),
+        ({"tables": [TABLE], "max_retained_wal": "much"}, "f.yaml: max_retained_wal: 'much' is not a size"),
+        ({"tables": [TABLE], "max_retained_wal": 0.5}, "f.yaml: max_retained_wal: 0.5 is not a size"),
+        ({"tables": [TABLE], "log_slot": "My-Slot"}, "f.yaml: log_slot: 'My-Slot' is not a slot's name"),
+        ({"tables": [TABLE], "log_reader": "fast"}, "f.yaml: log_reader: 'fast' is not known"),
+        (
+            {"tables": [{**TABLE, "mode": "log", "load_every": "1h"}], "consistency": "tick"},
+            "f.yaml: tables[0].load_every: lets rows wait, so that tables could not change together",
+        ),
         ({"tables": [TABLE], "defaults": 5}, "f.yaml: defaults: is not a mapping"),
         (
             {"tables": [TABLE], "defaults": {"batch_size": "x"}},

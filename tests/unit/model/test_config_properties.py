@@ -82,6 +82,7 @@ def configs(draw: st.DrawFn) -> dict[str, Any]:
             defaults=optional(max_rejected_rows=st.integers(0, 10**6)),
             parallel_tables=st.integers(1, 64),
             ledger_schema=NAME,
+            max_retained_wal=st.floats(1, 10**8) | st.sampled_from(["8GB", "1.5 TB", "500MB"]),
         )
     )
     return {**top, "tables": [{**table, "target": f"t_{at}"} for at, table in enumerate(tables)]}

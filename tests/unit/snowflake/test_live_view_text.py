@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from pgsnow.model.config.sync_config import LoadMethod
 from pgsnow.model.metadata_columns import DELETED_AT, FENCE
+from pgsnow.model.settings.settings import Settings
 from pgsnow.model.table import TargetName
 from pgsnow.snowflake.sql.live_view import LiveView
+from pgsnow.snowflake.stage.stage import Stages
 from tests.unit.snowflake.test_storage import plan_of
 
+ACCOUNT = {"POSTGRES_DSN": "postgresql://nobody@127.0.0.1/none"} | {
+    f"SNOWFLAKE_{name}": "none" for name in ("ACCOUNT", "USER", "PASSWORD", "WAREHOUSE", "DATABASE")
+}
 QUERY = (
     'WITH s AS (SELECT r."ID" AS "ID", r."Day" AS "Day", PARSE_JSON(r."DOC") AS "DOC",'
     ' r."_PGSNOW_FENCE" AS "_PGSNOW_FENCE", NULL::TIMESTAMP_TZ AS "_PGSNOW_DELETED_AT" FROM ('
@@ -40,3 +46,14 @@ def test_the_text_of_a_live_view() -> None:
         view.create(replaces=True) == f"CREATE OR REPLACE {name} COPY GRANTS COMMENT = {comment} AS {QUERY}"
     )
     assert view.target == TargetName("DB", "S", "EVENTS")
+
+
+def test_with_a_bucket_the_view_reads_its_external_stage() -> None:
+    """The same text over the stage that S3_STAGE names, without an external table: the fence is the last folder but one
+    of a path, whatever prefix the bucket has."""
+    bucket = {"S3_BUCKET": "lake", "S3_PREFIX": "a/b", "S3_REGION": "eu-west-1", "S3_STAGE": "DB.S.LAKE"}
+    stage = Stages.of(Settings.from_env(bucket | ACCOUNT)).serving(LoadMethod.S3)
+    plan = plan_of()
+    folder = (stage.origin(plan.target, "events/0-0") or "").removesuffix("0-0/")
+    view = LiveView(plan.target, plan.output, plan.target_key, (FENCE, DELETED_AT), folder, 41)
+    assert view.query == QUERY.replace('@"DB"."S"."PGSNOW_STAGE"', '@"DB"."S"."LAKE"')

@@ -112,7 +112,7 @@ def test_staging_starts_empty_keeps_json_as_text_and_has_no_time_travel() -> Non
 def test_put_quotes_spaces_and_quotes_in_a_path() -> None:
     assert sql.put(Path("/tmp/a b/it's.parquet"), stage_path(TARGET, BATCH)) == (
         'PUT \'file:///tmp/a b/it\'\'s.parquet\' @"DB"."ANALYTICS"."PGSNOW_STAGE"/public.users/17-3/'
-        " AUTO_COMPRESS=FALSE OVERWRITE=TRUE PARALLEL=4"
+        " AUTO_COMPRESS=FALSE SOURCE_COMPRESSION=NONE OVERWRITE=TRUE PARALLEL=4"
     )
 
 

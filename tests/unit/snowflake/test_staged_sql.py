@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pgsnow.model.deferred_batch import Layout, StagedBatch, in_loads
+from pgsnow.snowflake.load.deferred import deferred_at_once
 from pgsnow.snowflake.sql import staged
 from pgsnow.snowflake.sql import statements as sql
 from pgsnow.snowflake.stage.stage import INTERNAL
@@ -60,7 +67,7 @@ def test_a_few_rows_are_bound() -> None:
 
 def test_the_file_format_states_every_option_of_a_copy() -> None:
     assert staged.create_file_format(TARGET) == (
-        'CREATE FILE FORMAT IF NOT EXISTS "DB"."ANALYTICS"."PGSNOW_PARQUET" TYPE=PARQUET NULL_IF=()'
+        'CREATE FILE FORMAT "DB"."ANALYTICS"."PGSNOW_PARQUET" TYPE=PARQUET NULL_IF=()'
         " USE_LOGICAL_TYPE=TRUE BINARY_AS_TEXT=FALSE USE_VECTORIZED_SCANNER=FALSE"
     )
 
@@ -70,3 +77,23 @@ def test_the_guards_error_says_what_it_has_found() -> None:
     message = "Snowflake: 100038 (22018): Numeric value 'pgsnow read 499 rows, target 1000' is not recognized"
     assert staged.found_by_guard(message) == (499, 1000)
     assert staged.found_by_guard("Numeric value 'abc' is not recognized") is None
+
+
+@given(st.integers(1, 400), st.integers(1, 60), st.integers(1, 1_500))
+@settings(max_examples=12, deadline=None)
+def test_no_statement_of_a_deferred_load_is_longer_than_snowflake_accepts(
+    columns: int, length: int, count: int
+) -> None:
+    """However many batches wait, and however wide the table is: they are loaded by several statements of less than a
+    megabyte, each over as many batches as fit."""
+    names = [f"{number:0{length}}" for number in range(columns)]
+    fields = tuple(replace(ID, source=name, target=name, key=at == 0) for at, name in enumerate(names))
+    layout = Layout(TARGET.sibling("T"), fields)
+    batches = [StagedBatch(f"public.t/17-{n}", 17, 1, 1, n, "stage", layout) for n in range(count)]
+    loads = in_loads(batches, 1_000_000)
+    assert [batch for part in loads for batch in part] == batches
+    longest = max(loads, key=len)
+    known = [(batch, INTERNAL.origin(TARGET, batch.batch) or "") for batch in longest]
+    [step] = deferred_at_once(known, (), target=staged.ExpectedTarget(1, 1), not_after=17)
+    assert len(str(step.text).encode()) < 1_000_000
+    assert len(loads) <= 1 + count // 500 or len(str(step.text)) > 200_000

@@ -69,9 +69,9 @@ def test_a_clustering_key_is_read_as_show_writes_it(shown: str, names: list[str]
 def test_only_a_key_that_differs_is_changed_and_one_that_nobody_configured_stays() -> None:
     """`apply` sends one ALTER at most; without `cluster_by`, what a person has chosen stays."""
     there = TargetState("now", cluster_by='LINEAR("Day")')
-    assert clustering_changes(TARGET, ("Day",), there) == ()
-    assert clustering_changes(TARGET, (), there) == ()
-    assert clustering_changes(TARGET, ("ID", "Day"), there) == (
+    assert clustering_changes(plan_of(cluster_by="Day"), there) == ()
+    assert clustering_changes(plan_of(), there) == ()
+    assert clustering_changes(plan_of(cluster_by=["id", "Day"]), there) == (
         'ALTER TABLE "DB"."S"."EVENTS" CLUSTER BY ("ID", "Day")',
     )
 

@@ -60,6 +60,7 @@ def show_plan(
     from pgsnow.operations.plan.budget import budget_notes
     from pgsnow.operations.plan.heartbeat import heartbeat_cost
     from pgsnow.operations.plan.preview import preview
+    from pgsnow.operations.plan.waiting import waiting_notes
 
     config, settings = invocation.load()
     previews = preview(config, settings, select, full_refresh=full_refresh)
@@ -68,7 +69,8 @@ def show_plan(
         known = forecast.tables if forecast else None
         show(previews, invocation.output, verbose=verbose or bool(select), wide=wide, forecasts=known)
     tell(previews, invocation.output, forecast)
-    for note in (*filter(None, [heartbeat_cost(config)]), *budget_notes(config, settings)):
+    notes = (*filter(None, [heartbeat_cost(config)]), *budget_notes(config, settings))
+    for note in (*notes, *waiting_notes(config, settings)):
         say(note)
     return previews
 

@@ -90,6 +90,7 @@ def _statements() -> None:
     merge.replace_changed_rows()
     insert_overwrite.select_before_emptying()
     stages.describe_stages_fully()
+    stages.put_with_a_known_compression()
     stages.put_to_quoted_places()
     stages.put_to_the_users_stage()
     stages.list_below_a_path()

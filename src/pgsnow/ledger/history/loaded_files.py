@@ -6,6 +6,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from pgsnow.ledger.queries import Queries
+from pgsnow.model.duration import approximate_duration
+from pgsnow.model.sentences import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,11 @@ class WaitingFiles:
     seconds: float
     tables: tuple[str, ...]
 
+    def __str__(self) -> str:
+        batches = counted(self.batches, "loaded batch", "loaded batches")
+        files = f"files of {batches} ({self.bytes / 1e6:.1f} MB) of {', '.join(self.tables)}"
+        return f"{self.location}: {files} wait to be removed, for {approximate_duration(self.seconds)}"
+
 
 @dataclass(frozen=True, slots=True)
 class LoadedFileStore:
@@ -46,6 +53,10 @@ class LoadedFileStore:
         for row in rows:
             found.setdefault(row["location"], []).append(row["batch"])
         return found
+
+    def overdue(self, account: str) -> bool:
+        """True if files of this account, or of a bucket, could have been removed for more than an hour."""
+        return self.queries.execute("overdue_files", account=account).rowcount > 0
 
     def forget(self, account: str, location: str, batches: Collection[str]) -> None:
         """Record that the files of these batches are removed."""

@@ -20,14 +20,23 @@ Table = Mapping[str, Any]
 _NO_KEY = {None, *(str(choice) for choice in NEVER_OF_KEYS)}
 
 
-def check_tables(tables: Mapping[int, Table], problems: Problems, *, budget: bool = False) -> None:
-    """Adds violations to `problems`. tables: index in the file → entry, defaults included. budget: the file has one."""
+def check_tables(
+    tables: Mapping[int, Table], problems: Problems, *, budget: bool = False, at_once: bool = False
+) -> None:
+    """Adds violations to `problems`. tables: index in the file → entry, defaults included. budget: the file has one.
+    at_once: it has `consistency: tick`."""
     _distinct(tables, "name", _name_of, "name", problems)
     _distinct(tables, "target", _target_of, "target", problems)
     for at, table in tables.items():
         path: Path = ("tables", at)
         _check_mode(table, path, problems)
+        _check_log(table, path, problems)
         _check_deferral(table, path, problems)
+        if at_once and _is_deferred(table):
+            problems.add(
+                (*path, "load_every"),
+                "lets rows wait, so that tables could not change together — leave it out, or `consistency: tick`",
+            )
         _check_live_view(table, path, problems, budget=budget)
         _check_insert_only(table, path, problems)
         _check_verification(table, path, problems)
@@ -83,6 +92,47 @@ def _check_mode(table: Table, path: Path, problems: Problems) -> None:
             (*path, "watermark_column"),
             "is missing — name the column that grows with each change, such as `watermark_column: updated_at`, or"
             " write `mode: xmin` if there is none",
+        )
+
+
+_NOT_WITH_LOG = {
+    "every": "the log is read once for all tables — leave it out, or write `load_every:` to load less often",
+    "insert_only": "the log has updates and deletes, too — write `mode: xmin`, or leave it out",
+    "live_view": "its view does not show deletes — leave it out, or write another mode",
+}
+
+
+def _check_log(table: Table, path: Path, problems: Problems) -> None:
+    if table.get("mode") != str(TableMode.LOG):
+        return
+    here = "cannot be used with mode log: "
+    for key, advice in _NOT_WITH_LOG.items():
+        given = _seconds(table, key) if key == "every" else table.get(key) is True
+        if given:
+            problems.add((*path, key), here + advice)
+    late = table.get("late_rows")
+    if late is False or late in (str(LateRows.LOOKBACK), str(LateRows.OFF)):
+        problems.add(
+            (*path, "late_rows"),
+            here + "it misses no row, and is read without gaps where it is left — leave it out",
+        )
+    if table.get("load") == str(LoadMethod.INSERT):
+        problems.add(
+            (*path, "load"), here + "its changes are staged as files — write `load: stage` or `load: s3`"
+        )
+    transform = table.get("transform")
+    function = transform if isinstance(transform, str) else _mapping(transform).get("function")
+    if function:
+        problems.add(
+            (*path, "transform"),
+            here + "the log leaves out columns that did not change, and a function may need them — write"
+            " declarations (hash, mask, set_null, cast, rename), or another mode",
+        )
+    if hashed := sorted(_names(_mapping(transform).get("hash")) & _names(table.get("pk"))):
+        problems.add(
+            (*path, "transform", "hash"),
+            here
+            + f"{', '.join(hashed)} belongs to pk, which must stay as it is — leave it out, or write another mode",
         )
 
 

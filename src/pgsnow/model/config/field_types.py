@@ -7,6 +7,7 @@ They are strict: a number is not accepted as text, nor quoted text as a number, 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from typing import Annotated
 
@@ -64,6 +65,16 @@ def identifier(value: object) -> str:
     found = name(value)
     if len(found.encode("utf-8", "surrogatepass")) > _IDENTIFIER_LIMIT:
         raise ValueError(f"is longer than {_IDENTIFIER_LIMIT} bytes — Postgres names are shorter")
+    return found
+
+
+def slot_name(value: object) -> str:
+    """The name of a replication slot: lower-case letters, digits and underscores, at most 63."""
+    found = identifier(value)
+    if not re.fullmatch(r"[a-z0-9_]+", found):
+        raise ValueError(
+            f"{display(value)} is not a slot's name — write lower-case letters, digits and underscores only"
+        )
     return found
 
 
@@ -204,6 +215,29 @@ def duration(value: object) -> float:
         ) from None
 
 
+_SIZES = {"mb": 20, "gb": 30, "tb": 40}
+
+
+def size(value: object) -> int:
+    """Bytes, from a number of megabytes or text such as `8GB`; at least a megabyte."""
+    found = str(value).strip().lower()
+    unit = found[-2:] if found[-2:] in _SIZES else "mb"
+    try:
+        number = float(found.removesuffix(unit))
+    except ValueError:
+        number = math.nan
+    if isinstance(value, bool) or not 1 <= number * (1 << (_SIZES[unit] - 20)) < math.inf:
+        raise ValueError(
+            f"{display(value)} is not a size — write megabytes, or text such as 500MB, 8GB or 1TB, at least 1MB"
+        )
+    return round(number * (1 << _SIZES[unit]))
+
+
+def _size_text(found: int) -> str:
+    """The size as it may be written."""
+    return f"{found / (1 << 20):.15g}MB"
+
+
 def texts_by_name(value: object) -> dict[str, str]:
     """Column name → text."""
     if not isinstance(value, Mapping):
@@ -236,6 +270,12 @@ Share = Annotated[
     BeforeValidator(share),
     PlainSerializer(lambda part: f"{part * 100:.10g}%"),
     WithJsonSchema({"anyOf": [{"type": "number", "exclusiveMinimum": 0, "maximum": 1}, {"type": "string"}]}),
+]
+Size = Annotated[
+    int,
+    BeforeValidator(size),
+    PlainSerializer(lambda found: _size_text(found)),
+    WithJsonSchema({"anyOf": [{"type": "number", "minimum": 1}, {"type": "string"}]}),
 ]
 TextsByName = Annotated[dict[str, str], BeforeValidator(texts_by_name)]
 

@@ -17,7 +17,7 @@ _WITHOUT_EFFECT = {
     *("live_view", "live_view_grace", "insert_only", "transient", "cluster_by"),
     *("verify_every", "verify_budget_seconds", "verify_repair"),
     *("deletes", "sweep_every", "sweep_share", "max_delete_share"),
-    "alerts",
+    *("log_audit_every", "alerts"),
     *("real_values", "char_padding", "numeric_type"),
 }
 """Keys that affect neither the content of a row in the target nor which rows are read, or whose effect is stored with

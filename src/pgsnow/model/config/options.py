@@ -71,6 +71,24 @@ class CharPadding(StrEnum):
     TRIM = "trim"
 
 
+class LogReader(StrEnum):
+    """How the write-ahead log is read for mode log."""
+
+    AUTO = "auto"
+    """In a replication session; where none can be had, with SQL."""
+    SESSION = "session"
+    PEEK = "peek"
+
+
+class Consistency(StrEnum):
+    """Which changes of a tick become visible together."""
+
+    TABLE = "table"
+    """Each table's changes become visible on their own."""
+    TICK = "tick"
+    """The changes of all tables become visible in one transaction."""
+
+
 class Priority(StrEnum):
     """How important it is that a table is fresh: with `budget:`, those of low priority are slowed first."""
 
@@ -111,5 +129,7 @@ OnTypeChangeChoice = Annotated[OnTypeChange, _of(OnTypeChange)]
 RealValuesChoice = Annotated[RealValues, _of(RealValues)]
 CharPaddingChoice = Annotated[CharPadding, _of(CharPadding)]
 SchemaChangesChoice = Annotated[SchemaChanges, _of(SchemaChanges)]
+LogReaderChoice = Annotated[LogReader, _of(LogReader)]
+ConsistencyChoice = Annotated[Consistency, _of(Consistency)]
 PriorityChoice = Annotated[Priority, _of(Priority)]
 TimeZone = Annotated[str, BeforeValidator(_time_zone)]

@@ -7,19 +7,36 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr
 
 from pgsnow.model.config.alerts import AlertsConfig, SecretText, SecretUrl
 from pgsnow.model.config.budget import BudgetConfig
 from pgsnow.model.config.cost import CostConfig
 from pgsnow.model.config.cross_checks import check_tables
 from pgsnow.model.config.defaults import MOVED, deprecations, table_defaults
-from pgsnow.model.config.field_types import Duration, FromOne, FromZero, Identifier, Positive, Switch
+from pgsnow.model.config.field_types import (
+    Duration,
+    FromOne,
+    FromZero,
+    Identifier,
+    Positive,
+    Size,
+    Switch,
+    Text,
+    slot_name,
+)
 from pgsnow.model.config.interpolation import Path, escape, expand
 from pgsnow.model.config.json_schema import schema_of
-from pgsnow.model.config.options import Execution, ExecutionChoice
+from pgsnow.model.config.options import (
+    Consistency,
+    ConsistencyChoice,
+    Execution,
+    ExecutionChoice,
+    LogReader,
+    LogReaderChoice,
+)
 from pgsnow.model.config.problems import Problems
 from pgsnow.model.config.table_config import (
     ColumnsConfig,
@@ -90,6 +107,23 @@ class SyncConfig(BaseModel):
     """Address to which an OpenLineage event is posted when a table's run starts and ends."""
     openlineage_api_key: SecretText | None = None
     """Key that is sent with these events, as `Authorization: Bearer`."""
+    log_reader: LogReaderChoice = LogReader.AUTO
+    """With mode log, how the write-ahead log is read: in a replication session, or with SQL (peek)."""
+    log_slot: Annotated[str, BeforeValidator(slot_name)] | None = None
+    """Name of the replication slot for mode log; null: pgsnow_ and a part of the ledger's id."""
+    log_publication: Identifier | None = None
+    """Name of the publication for mode log; null: as the slot."""
+    max_retained_wal: Size | None = None
+    """How much write-ahead log the slot may hold back on the source's disk before it is given up; null: half of
+    max_slot_wal_keep_size, or 8 GB."""
+    max_log_spool_mb: FromOne = 10_240
+    """Megabytes of changes that one read of the log may keep on the worker's disk."""
+    log_spool_dir: Text | None = None
+    """A folder on a disk that survives the worker, for changes that cannot be staged, so that the slot is freed."""
+    consistency: ConsistencyChoice = Consistency.TABLE
+    """Whether a tick's changes become visible table by table, or those of all tables at once."""
+    max_rows_per_tick: FromOne = 1_000_000
+    """With consistency: tick, how many changed rows one transaction may have; more are loaded table by table."""
     tables: tuple[TableConfig, ...]
     """The tables to sync, one entry each."""
     _warnings: tuple[str, ...] = PrivateAttr(())
@@ -109,6 +143,18 @@ class SyncConfig(BaseModel):
     def enabled(self) -> tuple[TableConfig, ...]:
         """Tables without `enabled: false`, in the file's order."""
         return tuple(table for table in self.tables if table.enabled)
+
+    @property
+    def logged(self) -> tuple[TableConfig, ...]:
+        """Enabled tables with `mode: log`, in the file's order."""
+        return tuple(table for table in self.enabled if table.mode is TableMode.LOG)
+
+    def log_names(self, ledger: str) -> tuple[str, str]:
+        """The names of the slot and the publication for mode log. ledger: the ledger's id."""
+        from pgsnow.model.log.slot import slot_name_of  # most configurations do without it
+
+        slot = self.log_slot or slot_name_of(ledger)
+        return slot, self.log_publication or slot
 
     def table(self, name: str) -> TableConfig:
         """The table with this name. Raises ConfigError."""
@@ -202,7 +248,8 @@ def parse_config(
     top = {key: value for key, value in expanded.items() if key not in ("defaults", "tables", *MOVED)}
     tables = _tables(expanded.get("tables"), table_defaults(expanded, problems), problems)
     parsed = [problems.validate(TableConfig, table, ("tables", at)) for at, table in tables.items()]
-    check_tables(tables, problems, budget=expanded.get("budget") is not None)
+    at_once = expanded.get("consistency") == str(Consistency.TICK)
+    check_tables(tables, problems, budget=expanded.get("budget") is not None, at_once=at_once)
     config = problems.validate(SyncConfig, {**top, "tables": []}, ())
     if problems or config is None:
         raise problems.error()

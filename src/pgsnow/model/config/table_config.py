@@ -182,7 +182,7 @@ class TableOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     mode: Annotated[TableMode, BeforeValidator(_mode)] = TableMode.WATERMARK
-    """How changed rows are found: by a watermark, by transaction id, or by reading everything."""
+    """How changed rows are found: by a watermark, by transaction id, in the log, or by reading everything."""
     every: Duration = 0.0
     """Minimum time between two runs of this table; 0 means every tick."""
     watermark_timezone: TimeZone | None = None
@@ -201,6 +201,8 @@ class TableOptions(BaseModel):
     """How far the clock of a writer may differ from that of the server."""
     audit_every: Duration = 3600.0
     """Time between two audits, which search for rows that the watermark missed; 0 means never."""
+    log_audit_every: Duration = 86_400.0
+    """With mode log: time between two comparisons of a sample of the log's changes with the rows; 0 means never."""
     verify_every: Duration = 0.0
     """Time in which the whole table is compared with its target once, a part of it each tick; 0 means never."""
     verify_budget_seconds: Positive = 5.0

@@ -114,7 +114,8 @@ def _is_still_loaded(stored: ColumnDefinition, now: Mapping[int | None, Column],
 
 def _is_to_drop(stored: ColumnDefinition, now: Mapping[int | None, Column], plan: TablePlan) -> bool:
     is_gone = stored.attnum is not None and stored.attnum not in now and stored.target is not None
-    return is_gone and plan.config.on_drop is OnDrop.DROP
+    # Snowflake drops no column of a clustering key.
+    return is_gone and plan.config.on_drop is OnDrop.DROP and stored.name not in plan.config.cluster_by
 
 
 def _actions(mapping: Mapping[str, ColumnMapping], drops: list[ColumnDefinition]) -> Iterator[TargetAction]:

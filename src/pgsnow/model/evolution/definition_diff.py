@@ -112,7 +112,7 @@ def _column_changes(
     present = {stored.name for stored, _ in pairs}
     for stored in stored_definition.columns:
         if stored.attnum is not None and stored.name not in present:
-            yield Change("dropped", stored.name, f"column {stored.name} was dropped")
+            yield _dropped(stored, plan)
     for stored, column in pairs:
         if stored.name != column.name:
             text = f"column {stored.name} was renamed to {column.name}"
@@ -127,6 +127,11 @@ def _column_changes(
     for column in plan.source.columns:
         if column.name not in paired:
             yield _added(column, fields.get(column.name), rewritten)
+
+
+def _dropped(stored: ColumnDefinition, plan: TablePlan) -> Change:
+    note = f"; {clustering_note(stored.name)}" if stored.name in plan.dropped_clustering else ""
+    return Change("dropped", stored.name, f"column {stored.name} was dropped{note}")
 
 
 def _added(column: Column, field: Field | None, rewritten: bool) -> Change:
@@ -186,6 +191,11 @@ def _is_subsequence(few: Sequence[str], many: Iterable[str]) -> bool:
 def followed_note(name: str, now: str) -> str:
     """A sentence for people about a column that is followed."""
     return f"{name} in sync_config.yaml is taken for {now}: write {now} there"
+
+
+def clustering_note(name: str) -> str:
+    """A sentence for people about a dropped column that `cluster_by` names."""
+    return f"the target stays clustered by it and keeps it, until cluster_by in sync_config.yaml names {name} no longer"
 
 
 def definition_of(plan: TablePlan, placed: Mapping[str, ColumnDefinition] | None = None) -> SourceDefinition:

@@ -24,6 +24,15 @@ def followed_names(config: TableConfig, source: SourceTable, known: SourceDefini
     return {name: now for name, now in found.items() if now is not None}
 
 
+def dropped_names(
+    names: Iterable[str], source: SourceTable, known: SourceDefinition | None
+) -> frozenset[str]:
+    """Those of these configured columns that a known table does not have, under no name. (A table that was never read
+    has lost none: its configuration has a mistake.)"""
+    gone = (name for name in names if not source.column(name))
+    return frozenset(name for name in gone if known is not None and known.present_name(name, source) is None)
+
+
 def with_present_names(config: TableConfig, names: Mapping[str, str]) -> TableConfig:
     """The configuration with these columns under their current names. `where` and functions stay as they are."""
 

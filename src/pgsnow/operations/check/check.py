@@ -15,12 +15,13 @@ from pgsnow.ledger.claim import Claim
 from pgsnow.ledger.errors import TABLES_MISSING
 from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.checkpoint import VirtualXids
-from pgsnow.model.config.sync_config import LoadMethod, SyncConfig, TableConfig
+from pgsnow.model.config.sync_config import LoadMethod, SyncConfig, TableConfig, TableMode
 from pgsnow.model.errors import PgsnowError
 from pgsnow.model.settings.settings import Settings
 from pgsnow.operations.check.broker import check_broker
 from pgsnow.operations.check.bucket import check_bucket
 from pgsnow.operations.check.ledger import check_ledger
+from pgsnow.operations.check.log import check_log
 from pgsnow.operations.check.result import CheckResult, Level, failed, failing_as, ok, warning
 from pgsnow.operations.check.source import check_copy, check_source
 from pgsnow.operations.check.stage import check_stages
@@ -111,13 +112,24 @@ class _Checks:
                     )  # fmt: skip
                     self.results.extend(found)
                     self.ready.extend([ready] if ready else [])
+        if any(table.mode is TableMode.LOG for table in chosen):
+            self._log()
+
+    def _log(self) -> None:
+        with (
+            failing_as("log", self.results.append),
+            closing(Ledger(self.settings.ledger, self.config.ledger_schema)) as ledger,
+        ):
+            self.results.extend(check_log(self.config, ledger, self.sessions.postgres()))
 
     def target(self, chosen: Sequence[TableConfig]) -> None:
         """Snowflake, then each target."""
         with failing_as("snowflake", self.results.append):
             session = self.sessions.session()
             self.results.extend(check_account(session, self.settings.snowflake, self.config.cost))
-            self.results.extend(check_rights(session, frozenset(each.plan.target for each in self.ready)))
+            plans = [each.plan for each in self.ready]
+            viewed = [plan.target for plan in plans if plan.config.live_view]
+            self.results.extend(check_rights(session, frozenset(plan.target for plan in plans), viewed))
             inspector, rights = TargetInspector(session, self.owners), rights_of(session)
             for each in self.ready:
                 with self._failing(f"target of {each.plan.config.name}", each.plan.config):

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from psycopg import sql
 
 from pgsnow.ledger.errors import translating
+from pgsnow.ledger.history.loaded_files import WaitingFiles
 from pgsnow.ledger.ledger import LEASE_SECONDS
 from pgsnow.ledger.queries import statement
 from pgsnow.ledger.session import LedgerConnection, connect
 from pgsnow.model.duration import approximate_duration
-from pgsnow.model.sentences import counted
 from pgsnow.model.settings.settings import PostgresSettings
 from pgsnow.operations.check.ledger_tables import check_tables, is_current
 from pgsnow.operations.check.result import CheckResult, Level, failed, ok, warning
@@ -79,12 +79,9 @@ def _waiting(conn: LedgerConnection, schema: str) -> Iterator[CheckResult]:
     if not _has_table(conn, schema, "sync_loaded_files"):
         return
     for row in conn.execute(statement("loaded_files", schema)):
-        place, tables = row["location"], ", ".join(row["tables"])
-        files = f"files of {counted(row['batches'], 'loaded batch', 'loaded batches')} ({row['bytes'] / 1e6:.1f} MB)"
-        detail = (
-            f"{place}: {files} of {tables} wait to be removed, for {approximate_duration(row['seconds'])}"
-        )
-        if row["seconds"] < A_DAY:
+        files = WaitingFiles(**row | {"tables": tuple(row["tables"])})
+        detail = str(files)
+        if files.seconds < A_DAY:
             yield ok(WAITING, detail)
             continue
         fix = "pgsnow run removes them. If no configuration uses this place any more, remove them by hand, and delete"

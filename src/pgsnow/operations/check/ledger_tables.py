@@ -47,6 +47,7 @@ NEEDED = {
     "sync_chunks": _ROWS,
     "sync_warehouses": _ROWS,
     "sync_budget": (*_ROWS, "DELETE"),
+    "sync_slots": _ROWS,
 }
 """A table → the privileges that the statements of a run use. (Rows of sync_chunks are deleted by its foreign key, with
 the rights of the table's owner.)"""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from pgsnow.model.config.cost import CostConfig
 from pgsnow.model.errors import AccessDenied, PgsnowError, TableError, TargetMissing
+from pgsnow.model.evolution.definition_diff import clustering_note
 from pgsnow.model.evolution.drift import Drift
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.sentences import counted
@@ -14,13 +15,18 @@ from pgsnow.model.table import KnownTarget, TargetName, fold_target
 from pgsnow.operations.check.result import CheckResult, failed, ok, warning
 from pgsnow.operations.preconditions import lacking, ready_to_load
 from pgsnow.snowflake.names import qualified, quote, text
-from pgsnow.snowflake.privileges import TABLE, Rights, rights_of
+from pgsnow.snowflake.privileges import FILE_FORMATS, TABLE, VIEWS, Rights, rights_of
 from pgsnow.snowflake.schema.required_ddl import RequiredDdl, TargetInspector, use_warehouse
 from pgsnow.snowflake.schema.storage import storage_warnings
 from pgsnow.snowflake.schema.target_table import schemas_of
 from pgsnow.snowflake.session import Session
 
 NO_FACTS = CostConfig()
+WITHOUT = {
+    FILE_FORMATS: "changed rows are loaded through staging tables, which takes four more statements a load",
+    VIEWS: "tables with `live_view` have no view",
+}
+"""Privileges on a schema that runs can do without, and how."""
 
 
 def check_account(
@@ -111,14 +117,17 @@ def _database(session: Session, name: str) -> CheckResult:
     )
 
 
-def check_rights(session: Session, targets: frozenset[TargetName]) -> Iterator[CheckResult]:
-    """One result for each schema that holds targets."""
+def check_rights(
+    session: Session, targets: frozenset[TargetName], viewed: Collection[TargetName] = ()
+) -> Iterator[CheckResult]:
+    """One result for each schema that holds targets. viewed: the targets with a live view."""
     rights = rights_of(session)
+    views = {target.sibling("") for target in viewed}
     for target in sorted({target.sibling("") for target in targets}):
-        yield _rights_in(session, target, rights)
+        yield _rights_in(session, target, rights, views=target in views)
 
 
-def _rights_in(session: Session, target: TargetName, rights: Rights) -> CheckResult:
+def _rights_in(session: Session, target: TargetName, rights: Rights, *, views: bool) -> CheckResult:
     name = "snowflake rights"
     place = f"{target.database}.{target.schema}"
     if rights.grants is None:
@@ -130,20 +139,21 @@ def _rights_in(session: Session, target: TargetName, rights: Rights) -> CheckRes
         )
     there = target.schema in schemas_of(session, target.database)
     lack = rights.lacking_in(target, schema_there=there)
-    if lack is None and there and (lack := rights.lacks_formats(target)) is not None:
-        return warning(
-            name,
-            f"{rights.role} has not been granted CREATE FILE FORMAT on schema {place}: changed rows are loaded through"
-            " staging tables, which takes four more statements a load",
-            f"{lack.statement};",
-        )
+    optional = (FILE_FORMATS, VIEWS) if views else (FILE_FORMATS,)
+    lacks = [found for right in optional if there and (found := rights.lacks_in(target, right)) is not None]
+    if lack is None and lacks:
+        named = ", ".join(found.privileges[0] for found in lacks)
+        effects = "; ".join(WITHOUT[found.privileges[0]] for found in lacks)
+        detail = f"{rights.role} has not been granted {named} on schema {place}: {effects}"
+        return warning(name, detail, " ".join(f"{found.statement};" for found in lacks))
     if lack is None:
         return ok(name, f"{rights.role} may create what it needs in {place}")
     missing = ", ".join(lack.privileges)
     detail = f"{rights.role} has not been granted {missing} on {lack.kind.lower()} {place}"
+    fix = " ".join(f"{found.statement};" for found in (lack, *lacks))
     if not lack.certain:
-        return warning(name, f"{detail} itself; it may have inherited that", f"{lack.statement};")
-    return failed(name, detail, f"{lack.statement};")
+        return warning(name, f"{detail} itself; it may have inherited that", fix)
+    return failed(name, detail, fix)
 
 
 def role_of(session: Session) -> str:
@@ -198,6 +208,8 @@ def _stored(plan: TablePlan, required: RequiredDdl) -> tuple[str, str] | None:
     configured."""
     for differs in storage_warnings(plan, required.state):
         return differs, f"DROP TABLE {qualified(plan.target)}; or remove `transient:` from its entry"
+    for name in plan.dropped_clustering:
+        return f"{plan.source.name} has no column {name} any more", clustering_note(name)
     if required.clustering:
         fix = "pgsnow apply sends the statement that `pgsnow plan` shows; Snowflake then reclusters the table"
         return f"{plan.target} is not clustered as `cluster_by` says", fix

@@ -73,7 +73,7 @@ def apply(config: SyncConfig, settings: Settings, names: Sequence[str]) -> SyncR
 def cluster(session: Session, plan: TablePlan) -> list[str]:
     """Give the existing target the clustering key of the configuration; returns sentences about it. Idempotent."""
     state = target_state(session, plan.target)
-    statements = clustering_changes(plan.target, plan.clustered, state) if state else ()
+    statements = clustering_changes(plan, state) if state else ()
     for statement in statements:
         session.execute(statement)
     return [f"{plan.target} is clustered by {', '.join(plan.clustered)} now" for _ in statements]

@@ -10,9 +10,10 @@ from pgsnow.ledger.checkpoints import Remembered
 from pgsnow.ledger.errors import unless_missing
 from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.checkpoint import VirtualXids
-from pgsnow.model.config.sync_config import SyncConfig, TableConfig
+from pgsnow.model.config.sync_config import SyncConfig, TableConfig, TableMode
 from pgsnow.model.settings.settings import Settings
 from pgsnow.operations.command_sessions import CommandSessions
+from pgsnow.operations.log.inspect import inspect
 from pgsnow.operations.owners import ConfiguredOwners
 from pgsnow.operations.plan.deletes import rejected_if_due
 from pgsnow.operations.plan.result import TablePreview
@@ -65,7 +66,9 @@ def in_source(
         sizes = access(conn, {table.source: table.watermark_column for table in tables})
         surveyed = survey_of(conn, [table.source for table in tables])
         planner = Planner(settings.snowflake)
-        inspection = SourceInspection(sessions, planner, horizon, known, sizes, settings, full, surveyed)
+        reads_log = any(table.mode is TableMode.LOG for table in tables)
+        log = inspect(config, ledger, conn) if reads_log else None
+        inspection = SourceInspection(sessions, planner, horizon, known, sizes, settings, full, surveyed, log)
         owners = ConfiguredOwners.of(config, settings, ledger, horizon)
         marks = catalog_marks(conn, [table.source for table in tables])
         found = [replace(inspection.begin(table), owners=owners) for table in tables]

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from pgsnow.ledger.checkpoints import Remembered
-from pgsnow.model.checkpoint import Horizon
+from pgsnow.model.checkpoint import Checkpoint, Horizon, ReadMode
 from pgsnow.model.config.fingerprint import changed_keys, config_fingerprint
 from pgsnow.model.config.options import SchemaChanges
-from pgsnow.model.config.sync_config import TableConfig
+from pgsnow.model.config.sync_config import TableConfig, TableMode
 from pgsnow.model.discovery.advice import advice_for, type_decisions
 from pgsnow.model.discovery.survey import SurveyedTable
 from pgsnow.model.evolution.definition_diff import followed_note
@@ -20,6 +20,7 @@ from pgsnow.model.settings.settings import Settings
 from pgsnow.model.table import SourceName
 from pgsnow.operations.command_sessions import CommandSessions, as_known
 from pgsnow.operations.deletes import doubts, rule_of
+from pgsnow.operations.log.inspect import LogInspection
 from pgsnow.operations.owners import ConfiguredOwners
 from pgsnow.operations.plan.result import CHANGES, EVERYTHING, NOTHING, Grant, GrantSide, TablePreview
 from pgsnow.operations.preconditions import ready_to_read
@@ -56,6 +57,8 @@ class SourceInspection:
     settings: Settings
     full: bool
     surveyed: Mapping[SourceName, SurveyedTable]
+    log: LogInspection | None = None
+    """None: no table is read from the log."""
 
     def begin(self, table: TableConfig) -> Found:
         """Inspect one table. An error that stops it is in its preview."""
@@ -69,18 +72,37 @@ class SourceInspection:
         rule = rule_of(plan, known)
         advice = (*advice_for(plan, self.surveyed.get(table.source)), *doubts(plan, rule))
         mode = seen.point.mode
+        shown_mode, why = self._mode(plan, mode, ready.checkpoint)
         preview = replace(
             found,
             changes=(*_configured(known.definition, plan), *drift.sentences),
             reads=self._reads(seen, drift),
-            mode=str(mode),
-            mode_reason=why_mode(plan, mode),
+            mode=shown_mode,
+            mode_reason=why,
             types=tuple(str(decision) for decision in type_decisions(plan)),
             deletes=str(rule.deletes),
             deletes_reason=rule.why,
-            warnings=tuple(map(str, advice)),
+            warnings=(*map(str, advice), *self._log_warnings(table)),
         )
         return Found(preview, drift, known=known)
+
+    def _mode(self, plan: TablePlan, mode: ReadMode, checkpoint: Checkpoint | None) -> tuple[str, str]:
+        """The mode in which the next run reads the table, and why. mode: of a read without the log."""
+        if self.log is None or plan.config.mode is not TableMode.LOG:
+            return str(mode), why_mode(plan, mode)
+        position = checkpoint.log if checkpoint else None
+        if position is not None and position.generation == self.log.known.generation:
+            return str(TableMode.LOG), "changes are read from the write-ahead log"
+        why = self.log.verdict.why or "it has not joined the log yet"
+        return str(mode), f"mode: log, but the next run reads the table itself: {why}"
+
+    def _log_warnings(self, table: TableConfig) -> Iterator[str]:
+        if self.log is None or table.mode is not TableMode.LOG:
+            return
+        if (problem := self.log.problems.get(table.name)) is not None:
+            yield f"cannot be read from the log: {problem.why} → {' '.join(problem.fixes) or 'write another `mode`'}"
+        elif (why := self.log.verdict.unpublished.get(str(table.source))) is not None:
+            yield f"is not read from the log yet: {why} → pgsnow log setup"
 
     def _empty(self, table: TableConfig) -> TablePreview:
         known = self.access.get(table.source, UNKNOWN)

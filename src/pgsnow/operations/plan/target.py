@@ -13,6 +13,7 @@ from pgsnow.model.config.options import Deletes
 from pgsnow.model.config.sync_config import LoadMethod, TableMode
 from pgsnow.model.deferred_batch import Layout, StagedBatch
 from pgsnow.model.duration import format_duration
+from pgsnow.model.evolution.definition_diff import clustering_note
 from pgsnow.model.metadata_columns import DELETED_AT_COLUMN
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.settings.settings import Settings
@@ -108,6 +109,7 @@ class TargetPreview:
                 *preview.warnings,
                 *_kept_marks(plan, required, preview.deletes),
                 *storage_warnings(plan, required.state),
+                *map(clustering_note, plan.dropped_clustering),
                 *_live_view(plan, stage),
             ),
             first_load=_first_load(plan, stage, exists=required.exists) if reads in (FIRST, GONE) else (),

@@ -42,7 +42,9 @@ class BudgetState:
         tables = f"; {self.slowed} table{'s are' if self.slowed != 1 else ' is'} slowed" if self.paces else ""
         if self.limit is None:
             return f"no limit for today's credits ({self.spent:.2f}){tables}"
-        return f"{self.spent:.2f} of today's {self.limit:g} credits are spent, {self.forecast:.2f} expected{tables}"
+        limit = f"{self.limit:g} credit{'s' * (self.limit != 1)}"
+        spent = f"{self.spent:.2f} of today's {limit} {'are' if self.limit != 1 else 'is'} spent"
+        return f"{spent}, {self.forecast:.2f} expected{tables}"
 
 
 def budget_of(config: SyncConfig, ledger: Ledger, now: datetime) -> BudgetState | None:

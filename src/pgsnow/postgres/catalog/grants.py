@@ -30,6 +30,8 @@ def source_grants(role: str, database: str, tables: Sequence[TableConfig]) -> li
         statements.append(
             SQL("GRANT SELECT ON {} TO {}").format(Identifier(source.schema, source.table), who)
         )
+    if any(table.mode is TableMode.LOG for table in tables):
+        statements.append(_replication(role))
     if followed := [table for table in tables if table.mode is TableMode.WATERMARK]:
         statements.append(_sequences(role, followed))
     return [text_of(statement) for statement in statements]
@@ -53,6 +55,14 @@ def _role(role: str) -> Composable:
         "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = {}) THEN"
         " CREATE ROLE {} LOGIN; END IF; END $$"
     ).format(Literal(role), Identifier(role))
+
+
+def _replication(role: str) -> Composable:
+    """Let the role read the log: by the role of a service that has one for this, else by the attribute."""
+    return SQL(
+        "DO $$ BEGIN IF EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'rds_replication') THEN"
+        " GRANT rds_replication TO {}; ELSE ALTER ROLE {} REPLICATION; END IF; END $$"
+    ).format(Identifier(role), Identifier(role))
 
 
 def _sequences(role: str, tables: Sequence[TableConfig]) -> Composable:

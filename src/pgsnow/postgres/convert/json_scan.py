@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -21,24 +22,24 @@ def rows_to_inspect(field: Field, texts: pa.Array) -> list[int]:
     not fit: for those the whole column's bytes are scanned at once first.
     https://www.postgresql.org/docs/current/datatype-json.html"""
     plain = field.type.plain_json
-    if plain and not _may_be_long(_bytes_of(texts)):
+    if plain and not _may_be_long(_sample(texts)):
         return []
     found = pc.match_substring_regex(texts, LONG_NUMBER if plain else SUSPECT).fill_null(False)
     rows: list[int] = pc.indices_nonzero(found).to_pylist()
     return rows
 
 
-def _bytes_of(texts: pa.Array) -> bytes:
-    """The bytes of all values, one after another."""
+def _sample(texts: pa.Array) -> bytes:
+    """Every _STRIDE-th byte of all values, one after another."""
     _validity, offsets, data = texts.buffers()
     if data is None or len(texts) == 0:
         return b""
     ends = memoryview(offsets).cast("i")
     start, end = ends[texts.offset], ends[texts.offset + len(texts)]
-    return bytes(memoryview(data)[start:end])
+    return np.frombuffer(data, np.uint8)[start:end:_STRIDE].tobytes()
 
 
-def _may_be_long(data: bytes) -> bool:
+def _may_be_long(sample: bytes) -> bool:
     """True if there may be a number of _LONG digits. Such a run of digits and points fills _LONG / _STRIDE
-    consecutive samples of every _STRIDE-th byte."""
-    return b"0" * (_LONG // _STRIDE) in data[::_STRIDE].translate(_FOLDED)
+    consecutive bytes of the sample."""
+    return b"0" * (_LONG // _STRIDE) in sample.translate(_FOLDED)

@@ -36,7 +36,7 @@ OpenChannel = Callable[[pq.abc.PGconn], CopyChannel]
 def rows(
     conn: psycopg.Connection[Any], query: str, open_channel: OpenChannel, texts: Collection[int] = ()
 ) -> Generator[pa.RecordBatch]:
-    """The rows of a SELECT in batches of up to about 2 MB. Its columns and their types are asked for first.
+    """The rows of a SELECT in batches of up to about 4 MB. Its columns and their types are asked for first.
     texts: oids of further types that are sent as their text, such as enums.
 
     `conn` is idle, or idle in a transaction; nothing else can be sent on it until all rows were read.

@@ -108,14 +108,14 @@ def _walk(cells: Cells, counts: Numbers) -> tuple[_Elements, Numbers]:
     starts, sizes = np.empty(total, np.int64), np.empty(total, np.int64)
     reached = cells.values.listed() + _FLAT
     limit = len(cells.memory) - SPARE
-    fewest = int(counts.min())
-    for number in range(int(counts.max())):
+    fewest, most = int(counts.min()), int(counts.max())
+    for number in range(most):
         rows = slice(None) if number < fewest else np.flatnonzero(counts > number)
         at = reached[rows]
         if int(at.max()) > limit:
             raise MalformedArray("an array's elements are longer than its value")
         found = Uneven(at).read(cells.memory, ">i4").astype(np.int64)
-        places = firsts[rows] + number
+        places = slice(number, None, most) if fewest == most else firsts[rows] + number
         starts[places], sizes[places] = at + 4, found
         reached[rows] = at + 4 + np.maximum(found, 0)
     return _Elements(starts, sizes, counts, ends), reached

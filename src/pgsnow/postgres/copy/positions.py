@@ -23,7 +23,7 @@ ROW = ord("d")
 _SAMPLE = 8
 _SAMPLED = 8192
 """Bytes from which the length of a row is estimated."""
-_LANES, _ROWS_OF_LANE = 32, 24
+_LANES, _ROWS_OF_LANE = 32, 32
 """Lanes from which on walking in lanes is cheaper, and rows of one. More lanes need fewer steps, but more of the block
 is searched for their beginnings."""
 _WINDOW = 2
@@ -167,23 +167,34 @@ def _in_lanes(memory: Numbers, start: int, end: int, fields: int) -> Numbers | N
     span = size * _ROWS_OF_LANE
     if not 0 < size < _LONG_ROW or end - start < _LANES * span:
         return None
-    lengths: Numbers = np.ndarray((len(memory) - 3,), ">i4", memory, 0, (1,))
     begins = _beginnings(memory, start, end, span, min(_WINDOW * size, span), fields)
     if len(begins) < _LANES:
         return None
-    at, limits = begins[:-1], begins[1:]
-    steps: list[Numbers] = []
-    while (at < limits).any():
-        if len(steps) > 4 * _ROWS_OF_LANE:
-            return None
-        steps.append(at)
-        at = np.minimum(at + 1 + np.maximum(lengths[at + 1], HEAD.size - 1), limits)
-    found = np.stack(steps, axis=1)
-    found = found[found < limits[:, np.newaxis]]
-    ends = np.append(found[1:], begins[-1])
-    if not (found + 1 + lengths[found + 1] == ends).all() or not _looks_like_row(memory, found, fields).all():
+    found = _steps(memory, begins)
+    if found is None:
+        return None
+    lengths = np.append(found[1:], begins[-1]) - found - 1
+    heads = Uneven(found).read(memory, ">u8").astype(np.int64) >> 8
+    if not (heads == (lengths << 16) + (ROW << 48 | fields)).all():
         return None
     return np.concatenate([found, _walked(memory, int(begins[-1]), end, fields)])
+
+
+def _steps(memory: Numbers, begins: Numbers) -> Numbers | None:
+    """The positions between the lanes' beginnings, each as the length before it says; None if there are far too many
+    for rows."""
+    lengths: Numbers = np.ndarray((len(memory) - 4,), ">u4", memory, 1, (1,))
+    at, limits = begins[:-1], begins[1:]
+    steps: list[Numbers] = []
+    while len(steps) <= 4 * _ROWS_OF_LANE:
+        steps.append(at)
+        at = lengths[at] + at
+        at += 1
+        np.minimum(at, limits, out=at)
+        if len(steps) >= _ROWS_OF_LANE and (at == limits).all():
+            found = np.stack(steps, axis=1)
+            return found[found < limits[:, np.newaxis]]
+    return None
 
 
 def _beginnings(memory: Numbers, start: int, end: int, span: int, window: int, fields: int) -> Numbers:
@@ -203,8 +214,8 @@ def _beginnings(memory: Numbers, start: int, end: int, span: int, window: int, f
     fits = (after > at) & (after <= end - HEAD.size)
     at, after, lanes = at[fits], after[fits], lanes[fits]
     rows = _looks_like_row(memory, at, fields) & _looks_like_row(memory, after, fields)
-    _, chosen = np.unique(lanes[rows], return_index=True)
-    return np.append(start, at[rows][chosen])
+    first = np.diff(lanes[rows], prepend=-1) > 0
+    return np.append(start, at[rows][first])
 
 
 def _looks_like_row(memory: Numbers, at: Numbers, fields: int) -> Numbers:

@@ -46,11 +46,13 @@ _BY_XID = frozenset({ReadMode.XMIN, ReadMode.LOOKBACK})
 _LOSSLESS = _MODES[LateRows.LOSSLESS]
 _OTHER_MODES = {
     TableMode.XMIN: (ReadMode.XMIN, ReadMode.WATERMARK),
+    TableMode.LOG: (ReadMode.XMIN, ReadMode.WATERMARK),
     TableMode.FULL: (ReadMode.FULL,),
     TableMode.APPEND: (ReadMode.APPEND,),
 }
 """The read mode of a table's `mode`, then others whose checkpoints it can continue from: a lossless one
 missed nothing."""
+# What the log does not show, such as changes while there was no slot, is read by transaction id.
 _WHY_WITHOUT_WATERMARK = {
     ReadMode.FULL: "mode: full; nothing is sent while the content is the same",
     ReadMode.APPEND: "mode: append; rows that are not in the target yet are added, nothing is deleted",

@@ -37,16 +37,21 @@ class BoundInsert:
     parts: tuple[Path, ...]
     proof: RowsLoaded
     phase: str = INSERT
+    columns: Sequence[str] | None = None
+    """The files' columns that are bound; None: all."""
 
     def send(self, session: Session) -> Sequence[Result]:
-        return [session.insert_rows(self.text, rows) for part in self.parts for rows in bind_batches(part)]
+        rows_of = (rows for part in self.parts for rows in bind_batches(part, self.columns))
+        return [session.insert_rows(self.text, rows) for rows in rows_of]
 
 
-def bind_batches(path: Path) -> Iterator[list[tuple[Bind, ...]]]:
-    """The file's rows in order, divided into statements. The columns are the file's, in its order."""
+def bind_batches(path: Path, columns: Sequence[str] | None = None) -> Iterator[list[tuple[Bind, ...]]]:
+    """The file's rows in order, divided into statements. The columns are the file's, in its order; columns: only these
+    ones."""
     with pq.ParquetFile(path) as file:
-        width = len(file.schema_arrow)
-        for batch in file.iter_batches(batch_size=max(1, min(MAX_ROWS, MAX_BINDS // width))):
+        width = len(columns or file.schema_arrow)
+        size = max(1, min(MAX_ROWS, MAX_BINDS // width))
+        for batch in file.iter_batches(batch_size=size, columns=columns and list(columns)):
             for piece in _pieces(batch):
                 yield bind_rows(piece)
 

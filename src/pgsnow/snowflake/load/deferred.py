@@ -52,17 +52,23 @@ def deferred_steps(
     """
     layout = batches[0][0].layout
     fence = max(batch.fence for batch, _ in batches)
-    copies = [
-        SqlStatement(stage.copy(layout.target, batch.batch, into), COPY, _all_rows(batch))
-        for batch, stage in batches
-    ]
     bounds = bounds_of_all(batch.bounds for batch, _ in batches)
     merge = sql.merge(layout.target, into, layout.columns, layout.key, fence, audited, bounds=bounds)
     return (
         SqlStatement(sql.create_staging(layout.target, into, layout.columns)),
-        *copies,
+        *copies(into, batches),
         SqlStatement(merge, MERGE),
     )
+
+
+def copies(into: str, batches: Sequence[tuple[StagedBatch, Stage]]) -> list[Step]:
+    """Copy the files of these batches into the staging table of the batch `into`; none of a batch without rows. A proof
+    that fails raises StagedRowsLost."""
+    return [
+        SqlStatement(stage.copy(batch.layout.target, batch.batch, into), COPY, _all_rows(batch))
+        for batch, stage in batches
+        if batch.rows
+    ]
 
 
 def _all_rows(batch: StagedBatch) -> RowsLoaded:

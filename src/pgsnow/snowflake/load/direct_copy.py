@@ -30,7 +30,7 @@ DELETED = "number of rows deleted"
 def can_copy_directly(plan: TablePlan) -> bool:
     """True if a full read has at most one row per key. Rows without a key, with an unproven key, or with a key that
     the transform may change, must be merged."""
-    if plan.config.mode not in (TableMode.WATERMARK, TableMode.XMIN):
+    if plan.config.mode not in (TableMode.WATERMARK, TableMode.XMIN, TableMode.LOG):
         return False
     transform = plan.config.transform
     changed = {*transform.adds, *transform.cast, *transform.sensitive} if transform else set()

@@ -45,7 +45,8 @@ def merge_at_once(
 
     origin: the batch's folder as `Stage.origin` names it. parts: as in `merge_steps`. expected: the target as it must
     be; None: it is not compared. Idempotent, but for `expected`. Before any change, it raises LoadMismatch
-    if not all rows are read, and TargetRowsChanged.
+    if not all rows are read, TargetRowsChanged, and TargetQueryFailed with `later_fence` if a later run has written to
+    the target.
     """
     paths, counted = [part.path for part in batch.parts], expected is not None
     if origin is None:
@@ -55,7 +56,7 @@ def merge_at_once(
     else:
         uploads, binds = stage.put(target, batch.batch, paths if parts is None else parts), None
         source = staged_source(target, output, [origin], counted=counted)
-    fence = guarded(str(batch.fence), batch.rows, expected)
+    fence = guarded(str(batch.fence), batch.rows, expected, not_after=batch.fence)
     text = sql.merge_from(target, source, output, key, fence, audited, batch.bounds)
     return (*uploads, GuardedStatement(text, _all_rows(target, batch), MERGE, binds))
 
@@ -101,16 +102,20 @@ def fill_steps(
     parts: Sequence[Path] | None = None,
     hashed: bool = False,
     force: bool = False,
+    more: Sequence[tuple[str, str]] = (),
 ) -> tuple[Step, ...]:
     """Load the batch's rows into the staging table of the batch `into`, and prove that it has all of them.
 
-    hashed: the part files have HASH_COLUMN. force: load files even if files of these names were loaded before.
+    hashed: the part files have HASH_COLUMN. force: load files even if files of these names were loaded before. more:
+    further columns of the files that are loaded, with their types.
     """
     paths = tuple(part.path for part in batch.parts)
     if method != "stage":
-        columns = [*(field.target for field in output), *([HASH_COLUMN] if hashed else []), ORDER_COLUMN]
-        text = sql.insert_into_staging(target, into, columns)
-        return (BoundInsert(text, paths, _all_rows(target, batch, None)),)
+        names = [*(field.target for field in output), *([HASH_COLUMN] if hashed else [])]
+        names += [*(name for name, _ in more), ORDER_COLUMN]
+        text = sql.insert_into_staging(target, into, names)
+        chosen = None if batch.changes is None else names
+        return (BoundInsert(text, paths, _all_rows(target, batch, None), columns=chosen),)
     copy = stage.copy(target, batch.batch, into, force=force)
     return (
         *stage.put(target, batch.batch, paths if parts is None else parts),

@@ -6,7 +6,8 @@ which: it succeeds if the object did not exist, and fails if it does (003041 in 
 
 from __future__ import annotations
 
-from contextlib import suppress
+import time
+from collections.abc import Callable
 
 from pgsnow.model.errors import (
     AccessDenied,
@@ -16,6 +17,8 @@ from pgsnow.model.errors import (
     TargetQueryFailed,
 )
 from pgsnow.model.table import TargetName
+from pgsnow.snowflake.names import file_format_of, schema_of, stage_of
+from pgsnow.snowflake.schema.schema_objects import SchemaObjects
 from pgsnow.snowflake.schema.target_table import (
     Shape,
     describe,
@@ -25,7 +28,6 @@ from pgsnow.snowflake.schema.target_table import (
 )
 from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.sql import statements as sql
-from pgsnow.snowflake.sql.staged import create_file_format as create_format
 
 EXISTS_ALREADY = "2002"
 ADVICE = (
@@ -34,15 +36,18 @@ ADVICE = (
 )
 
 
-def create(session: Session, shape: Shape) -> bool:
+def create(session: Session, shape: Shape, made: SchemaObjects, no_schema: float | None = None) -> bool:
     """Create the target, which the role does not see; False: another session has created it in the meantime.
 
-    Creates the schema only if creating the table fails: a role may own a schema without the right to create one. Raises
-    TargetAccessDenied if the target exists and the role may not see it, or may not create it; TargetMissing if there is
-    no such database; TargetConflict if its name belongs to something else.
+    made: what the process has created in schemas. no_schema: the role has not seen the target's schema at some moment
+    since then (monotonic seconds). Otherwise the schema is created only if creating the table fails: a role may own a
+    schema without the right to create one.
+
+    Raises TargetAccessDenied if the target exists and the role may not see it, or may not create it; TargetMissing if
+    there is no such database; TargetConflict if its name belongs to something else.
     """
     try:
-        return _create(session, shape)
+        return _create(session, shape, made, no_schema)
     except AccessDenied as denied:
         raise _hidden(shape.target, denied) from denied
     except TargetMissing:
@@ -54,14 +59,37 @@ def create(session: Session, shape: Shape) -> bool:
         return False
 
 
-def _create(session: Session, shape: Shape) -> bool:
-    try:
-        session.execute(shape.create_table)
-    except TargetMissing:
-        require_database(session, shape.target)
-        session.execute(sql.create_schema(shape.target))
-        session.execute(shape.create_table)
+def _create(session: Session, shape: Shape, made: SchemaObjects, no_schema: float | None) -> bool:
+    if no_schema is None:
+        no_schema = time.monotonic()
+        try:
+            session.execute(shape.create_table)
+            return True
+        except TargetMissing:
+            pass
+    made.make_one(schema_of(shape.target), lambda: create_schema(session, shape.target), since=no_schema)
+    session.execute(shape.create_table)
     return True
+
+
+def create_schema(session: Session, target: TargetName) -> None:
+    """Raises TargetMissing if the target's database does not exist, or the role cannot see it."""
+    try:
+        session.execute(sql.create_schema(target))
+    except TargetMissing:
+        require_database(session, target)
+        raise
+
+
+def create_files(
+    session: Session, target: TargetName, made: SchemaObjects, *, file_format: Callable[[], None] | None
+) -> None:
+    """Create what part files are staged in and read through, once in a process for each schema. If it is dropped, the
+    next statement that needs it fails. file_format: creates the file format; None: none is needed."""
+    missing = {stage_of(target): lambda: create_stage(session, target)}
+    if file_format is not None:
+        missing[file_format_of(target)] = file_format
+    made.make(missing)
 
 
 def create_dropped(session: Session, target: TargetName, statement: str) -> None:
@@ -80,13 +108,6 @@ def create_stage(session: Session, target: TargetName) -> None:
         session.execute(statement)
     except TargetQueryFailed:
         session.execute(statement)
-
-
-def create_file_format(session: Session, target: TargetName) -> None:
-    """The file format through which part files are read. A role that may not create it may be allowed to use one that
-    is there: the statement that needs it shows that."""
-    with suppress(AccessDenied, TargetQueryFailed):
-        session.execute(create_format(target))
 
 
 def _require_table(session: Session, target: TargetName, refused: TargetQueryFailed) -> None:

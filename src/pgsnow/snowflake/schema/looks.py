@@ -7,8 +7,9 @@ import time
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
+from pgsnow.model.errors import TargetMissing
 from pgsnow.model.table import TargetName, TargetState
-from pgsnow.snowflake.schema.target_table import states_in, target_state
+from pgsnow.snowflake.schema.target_table import state_in_schema, states_in
 from pgsnow.snowflake.session import Session
 
 LONGEST_LIST = 2_000
@@ -34,7 +35,7 @@ class SharedLooks:
     def state(self, session: Session, target: TargetName, since: float) -> TargetState | None:
         """The target's state at some moment after `since` (monotonic seconds); None: there is no such table. A list
         that another thread has asked for since then, or waits for, is used. Raises what that thread's statement has
-        raised."""
+        raised: TargetMissing if there is no such schema."""
         schema = f"{target.database}.{target.schema}"
         with self._lock:
             look = self._looks.get(schema)
@@ -46,9 +47,10 @@ class SharedLooks:
                 found = states_in(session, target)
                 look.found.set_result(found if len(found) <= LONGEST_LIST else None)
             except BaseException as error:
-                with self._lock:
-                    self._looks.pop(schema, None)
+                if not isinstance(error, TargetMissing):
+                    with self._lock:
+                        self._looks.pop(schema, None)
                 look.found.set_exception(error)
                 raise
         listed = look.found.result()
-        return target_state(session, target) if listed is None else listed.get(target.table)
+        return state_in_schema(session, target) if listed is None else listed.get(target.table)

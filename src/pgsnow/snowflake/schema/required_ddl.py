@@ -102,7 +102,7 @@ class TargetInspector:
         marks_rows = any(column.name == DELETED_AT_COLUMN for column in there or ())
         stored = storage and there is not None and (plan.transient or plan.config.transient is not None)
         state = target_state(self.session, plan.target) if stored or (storage and plan.clustered) else None
-        clustering = clustering_changes(plan.target, plan.clustered, state) if state and there else ()
+        clustering = clustering_changes(plan, state) if state and there else ()
         statements += self._stage(plan.target)
         return RequiredDdl(there is not None, tuple(statements), owned, marks_rows, clustering, state)
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 
 from pgsnow.model.plan import TablePlan
-from pgsnow.model.table import TargetName, TargetState, fold_target
+from pgsnow.model.table import TargetState, fold_target
 from pgsnow.snowflake.sql import statements as sql
 
 TRANSIENT = "TRANSIENT"
@@ -19,12 +19,13 @@ _NAME = r'\s*("(?:[^"]|"")+"|[A-Za-z_][\w$]*)\s*'
 _NAMES = re.compile(rf"{_NAME}(?:,{_NAME})*\Z")
 
 
-def clustering_changes(target: TargetName, names: Sequence[str], state: TargetState) -> tuple[str, ...]:
-    """The statement that gives an existing target this clustering key; none if it has it, or if no names are given: a
-    key that a person has chosen stays then."""
-    if not names or _same(clustered_by(state.cluster_by), names):
+def clustering_changes(plan: TablePlan, state: TargetState) -> tuple[str, ...]:
+    """The statement that gives an existing target the clustering key of its plan; none if it has it, or if none is
+    configured: a key that a person has chosen stays then. None, too, while the source lacks a column of it."""
+    names = plan.clustered
+    if not names or plan.dropped_clustering or _same(clustered_by(state.cluster_by), names):
         return ()
-    return (sql.change_clustering(target, names),)
+    return (sql.change_clustering(plan.target, names),)
 
 
 def clustered_by(shown: str) -> list[str] | None:
@@ -56,7 +57,7 @@ def storage_text(plan: TablePlan, state: TargetState | None) -> str:
 
 
 def storage_warnings(plan: TablePlan, state: TargetState | None) -> tuple[str, ...]:
-    """A sentence about an existing target that is not of the configured kind; none: it is, or none is configured."""
+    """Sentences about an existing target that is not of the configured kind; none: it is, or none is configured."""
     wanted = plan.config.transient
     if state is None or wanted is None or wanted == (state.kind == TRANSIENT):
         return ()

@@ -177,21 +177,27 @@ def describe(session: Session, target: TargetName) -> list[TargetColumn] | None:
 
 
 def target_state(session: Session, target: TargetName) -> TargetState | None:
-    """The target as it is now; None: there is no such table (a view is none), or the role has no privilege on it. Needs
-    no warehouse."""
+    """The target as it is now; None: there is no such table (a view is none), or the role has no privilege on it, or on
+    its schema. Needs no warehouse."""
+    try:
+        return state_in_schema(session, target)
+    except TargetMissing:
+        return None
+
+
+def state_in_schema(session: Session, target: TargetName) -> TargetState | None:
+    """Like `target_state`, but raises TargetMissing if the schema does not exist, or the role cannot see it."""
     return _shown(session, sql.show_table(target)).get(target.table)
 
 
 def states_in(session: Session, target: TargetName) -> dict[str, TargetState]:
-    """The tables of the target's schema that the role can see, by name; 10,000 at most. Needs no warehouse."""
+    """The tables of the target's schema that the role can see, by name; 10,000 at most. Needs no warehouse. Raises
+    TargetMissing as `state_in_schema` does."""
     return _shown(session, sql.show_tables(target))
 
 
 def _shown(session: Session, statement: str) -> dict[str, TargetState]:
-    try:
-        shown = session.execute(statement)
-    except TargetMissing:  # the schema
-        return {}
+    shown = session.execute(statement)
     names = ("name", "created_on", "rows", "comment", "kind", "owner", "cluster_by")
     return {
         name: TargetState(

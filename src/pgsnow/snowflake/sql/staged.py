@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pgsnow.model.metadata_columns import FENCE_COLUMN, HASH_COLUMN, ORDER_COLUMN
 from pgsnow.model.table import TargetName
 from pgsnow.model.types.mapping import Field
-from pgsnow.snowflake.names import file_format_of, qualified, quote, text
+from pgsnow.snowflake.names import FILE_FORMAT, file_format_of, qualified, quote, schema_of, text
 from pgsnow.snowflake.sql.statements import FILE_FORMAT_OPTIONS, WHOLE
 
 TARGET_ROWS = quote("_PGSNOW_ROWS")
@@ -38,7 +38,17 @@ class ExpectedTarget:
 
 
 def create_file_format(target: TargetName) -> str:
-    return f"CREATE FILE FORMAT IF NOT EXISTS {file_format_of(target)} {FILE_FORMAT_OPTIONS}"
+    """Fails if there is one, which may have other options."""
+    return f"CREATE FILE FORMAT {file_format_of(target)} {FILE_FORMAT_OPTIONS}"
+
+
+def replace_file_format(target: TargetName) -> str:
+    return f"CREATE OR REPLACE FILE FORMAT {file_format_of(target)} {FILE_FORMAT_OPTIONS}"
+
+
+def show_file_format(target: TargetName) -> str:
+    """Its options; needs no warehouse. LIKE takes `_` for any letter: check the name."""
+    return f"SHOW FILE FORMATS LIKE {text(FILE_FORMAT)} IN SCHEMA {schema_of(target)}"
 
 
 def staged_source(
@@ -49,17 +59,19 @@ def staged_source(
     bound: int = 0,
     counted: bool = False,
     hashed: bool = False,
+    more: Sequence[tuple[str, str]] = (),
 ) -> str:
     """Text for FROM: the rows of part files as `r`, each column in the type that it would have in a staging table, and
     `n`, one row that is there even if no file is. Its guard is `guarded`, which the statement must use.
 
     origins: folders in a stage, as `Stage.origin` names them, each with its closing slash. bound: the rows are so many
     rows of bound values instead: one `?` for each value, row by row, the order last. counted: `n` has the number of
-    rows in the target and their highest fence, which are metadata. hashed: the files have HASH_COLUMN.
+    rows in the target and their highest fence, which are metadata. hashed: the files have HASH_COLUMN. more: further
+    columns of the files, with their types; before the order.
     """
     columns = [(f.target, f.type.staged) for f in output]
     columns += [(HASH_COLUMN, "VARCHAR")] if hashed else []
-    columns.append((ORDER_COLUMN, WHOLE))
+    columns += [*more, (ORDER_COLUMN, WHOLE)]
     if bound:
         row = f"({', '.join('?' for _ in columns)})"
         paths, places = (
@@ -80,19 +92,31 @@ def staged_source(
     return f"(SELECT {there}) AS n LEFT JOIN ({rows}) AS r ON TRUE"
 
 
-def guarded(value: str, rows: int, target: ExpectedTarget | None = None) -> str:
+def guarded(
+    value: str,
+    rows: int,
+    target: ExpectedTarget | None = None,
+    read: str = READ,
+    not_after: int | None = None,
+) -> str:
     """This value of each row of a `staged_source`, which can only be computed if so many rows were read, and if the
-    target is as expected (None: it is not compared; else the source must be `counted`).
+    target is as expected (None: it is not compared; else the source must be `counted`), and has no higher fence than
+    not_after (None: that is not compared).
 
-    Else the statement fails with error 100038 and changes nothing; `found_by_guard` reads its message. The value must
-    be one that every row of the statement needs, such as the fence.
+    Else the statement fails with error 100038 and changes nothing; `found_by_guard` or `later_fence` reads its message.
+    The value must be one that every row of the statement needs, such as the fence. read: counts the
+    rows that were read.
     """
-    right = f"{READ} = {rows}"
+    right = f"{read} = {rows}"
     if target is not None:
         right += f" AND n.{TARGET_ROWS} = {target.rows}"
         right += f" AND n.{TARGET_FENCE} >= {target.fence}" if target.fence is not None else ""
-    found = f"'pgsnow read ' || {READ} || ' rows, target ' || n.{TARGET_ROWS}"
-    return f"IFF({right}, {value}, TO_NUMBER({found}))"
+    found = f"'pgsnow read ' || {read} || ' rows, target ' || n.{TARGET_ROWS}"
+    whole = f"IFF({right}, {value}, TO_NUMBER({found}))"
+    if target is None or not_after is None:
+        return whole
+    newest = f"n.{TARGET_FENCE}"
+    return f"IFF({newest} > {not_after}, TO_NUMBER('pgsnow found fence ' || {newest}), {whole})"
 
 
 def found_by_guard(message: str) -> tuple[int, int] | None:

@@ -150,12 +150,20 @@ def audit(run_id: str) -> tuple[Filled, ...]:
     return ((SYNCED_AT_COLUMN, NOW), (RUN_ID_COLUMN, text(run_id)))
 
 
-def create_staging(target: TargetName, batch: str, output: Sequence[Field], *, hashed: bool = False) -> str:
+def create_staging(
+    target: TargetName,
+    batch: str,
+    output: Sequence[Field],
+    *,
+    hashed: bool = False,
+    more: Sequence[tuple[str, str]] = (),
+) -> str:
     """OR REPLACE: a repeated batch starts empty, and COPY's load history, which belongs to the table, is empty too.
-    Transient and without time travel: only this batch's MERGE reads it."""
+    Transient and without time travel: only this batch's MERGE reads it. more: further columns, with their types."""
     columns = [f"{quote(f.target)} {declared(f.type.staged)}" for f in output]
     if hashed:
         columns.append(f"{quote(HASH_COLUMN)} {declared('VARCHAR')}")
+    columns += [f"{quote(name)} {declared(kind)}" for name, kind in more]
     columns.append(f"{quote(ORDER_COLUMN)} {WHOLE}")
     table = qualified(staging_table(target, batch))
     return f"CREATE OR REPLACE TRANSIENT TABLE {table} ({', '.join(columns)}) DATA_RETENTION_TIME_IN_DAYS=0"
@@ -166,12 +174,13 @@ def drop_staging(target: TargetName, batch: str) -> str:
 
 
 def put(path: Path, folder: str) -> str:
-    """The upload of a file into a folder of a stage. Part files are compressed Parquet, so nothing is compressed. The
-    client treats `*`, `?` and `[` in the path as a pattern, so such a path is a ValueError."""
+    """The upload of a file into a folder of a stage. Part files are compressed Parquet, so nothing is compressed, and
+    the client need not find out how a file is compressed: it reads the system's MIME types for each. It treats `*`, `?`
+    and `[` in the path as a pattern, so such a path is a ValueError."""
     local = path.absolute().as_posix()
     if any(c in local for c in "*?["):
         raise ValueError(f"{local!r}: PUT would interpret this path as a pattern")
-    options = f"AUTO_COMPRESS=FALSE OVERWRITE=TRUE PARALLEL={UPLOAD_THREADS}"
+    options = f"AUTO_COMPRESS=FALSE SOURCE_COMPRESSION=NONE OVERWRITE=TRUE PARALLEL={UPLOAD_THREADS}"
     return f"PUT {text('file://' + local)} {folder} {options}"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -82,11 +82,9 @@ INTERNAL: Stage = InternalStage()
 
 @dataclass(frozen=True, slots=True)
 class Stages:
-    """All stages that the settings provide. Kept between ticks; must be created after a fork. made: stages and file
-    formats (qualified and quoted) that this process has created or seen."""
+    """All stages that the settings provide. Kept between ticks; must be created after a fork."""
 
     s3: S3Stage | None = None
-    made: set[str] = field(default_factory=set, compare=False)
 
     @classmethod
     def of(cls, settings: Settings) -> Stages:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from pgsnow.ledger.claim import Claim
@@ -16,6 +16,7 @@ from pgsnow.model.comparison.sweep import DueSweep, SweepResult, SweepState
 from pgsnow.model.deferred_batch import StagedBatch
 from pgsnow.model.errors import LedgerOutdated, PgsnowError
 from pgsnow.model.evolution.drift import SourceDefinition
+from pgsnow.model.key_range import Key
 from pgsnow.model.table import KnownTarget
 
 if TYPE_CHECKING:
@@ -40,6 +41,11 @@ class ClaimedTable:
     """State to record after a comparison with the source; None: deleted rows are not searched for."""
     created: bool = False
     """This run has created the target: it has no rows but those that the run loads."""
+    incomplete: list[Key] = field(default_factory=list)
+    """Keys (canonical texts) of rows of which the log did not have all columns, and the target not the others: they
+    must be read from the source before the batches count as loaded."""
+    settled: int = 0
+    """The position in the log up to which its changes may be in rows that were read in this way; 0: none were."""
     take_over: bool = False
     """A person requested that the target belongs to this table from now on."""
 

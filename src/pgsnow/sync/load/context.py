@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pgsnow.model.batch import LoadBatch, LoadResult
+from pgsnow.model.config.options import Deletes
 from pgsnow.model.config.sync_config import LoadMethod
 from pgsnow.model.errors import LeaseLost, TargetQueryFailed
 from pgsnow.model.metadata_columns import DELETED_AT, DELETED_AT_COLUMN
@@ -70,6 +71,11 @@ class LoadContext:
     def removal(self) -> RowRemoval:
         """How rows that the source no longer has are removed from the target, which must be prepared."""
         return removal_of(self.gone(), self.audited())
+
+    @property
+    def deletes(self) -> Deletes:
+        """What a DELETE in the log does to the target's row."""
+        return self.plan.deletes(self.table.claim.created_target).deletes
 
     def method(self, rows: int, size: int) -> Method:
         """The method for staging this many rows, with part files of `size` bytes. If it is "stage" for some number
@@ -135,7 +141,7 @@ class LoadContext:
         self.session.do(self.target.look)
         count = self.session.do(lambda session: remove_surplus(session, self.plan))
         if count:
-            self.target.notes.fence = None
+            self.target.note_fence(None)
             self.table.add_rows(None if self.session.failed else -count)
             self.recorder.events.append(removed(count))
         return count
@@ -145,14 +151,16 @@ class LoadContext:
         their highest fence. fence: the one that rows get which the steps merge into the target; None: they do something
         else. Raises what `execute` raises."""
         phases = []
-        known, self.target.notes.fence = self.target.notes.fence, None
+        known = self.target.note_fence(None)
         for done in execute(session, steps):
             if done.event is not None:
                 self.recorder.tell(done.event)
             phases.append(done)
         result, rows = result_of(phases), self.table.rows
         # An attempt that failed may have added rows, too. (For a shadow table, the number is not needed.)
-        self.table.rows = None if rows is None or self.session.failed else rows + result.inserted
+        more = result.inserted - result.deleted
+        self.table.rows = None if rows is None or self.session.failed else rows + more
         if fence is not None and not self.session.failed:
-            self.target.notes.fence = fence if result.inserted or result.updated else known
+            known = None if result.deleted else known
+            self.target.note_fence(fence if result.inserted or result.updated else known)
         return result

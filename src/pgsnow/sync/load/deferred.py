@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from pgsnow.model.batch import LoadBatch, LoadResult
 from pgsnow.model.config.sync_config import LoadMethod
-from pgsnow.model.deferred_batch import Layout, StagedBatch, copied_at_once
+from pgsnow.model.deferred_batch import Layout, StagedBatch
 from pgsnow.model.errors import (
     ConfigError,
     StagedRowsLost,
@@ -46,7 +46,7 @@ class DeferredLoader:
         place = LoadMethod.S3 if plan.config.load is LoadMethod.S3 else LoadMethod.STAGE
         staged = StagedBatch(
             batch.batch, batch.fence, batch.rows, batch.size, batch.first_row, str(place), Layout.of(plan),
-            batch.bounds,
+            batch.bounds, changes=batch.changes,
         )  # fmt: skip
         return Deferred(staged)
 
@@ -58,13 +58,13 @@ class DeferredLoader:
         with_retries(lambda: load.upload(batch.batch, load.missing_parts(batch)), load.stop)
 
 
-def load_staged(load: LoadContext, batches: Sequence[StagedBatch], into: str) -> None:
+def load_staged(load: LoadContext, batches: Sequence[StagedBatch], into: str, *, copies: bool) -> None:
     """Load staged batches of one layout with one MERGE, straight from their files or through the staging table of the
-    batch `into`. Idempotent. Raises StagedRowsLost, TargetMissing, StagingRefused if they cannot be loaded,
-    LedgerOutdated."""
+    batch `into`. copies: they are all that wait, and are copied in one transaction instead, if that is possible.
+    Idempotent. Raises StagedRowsLost, TargetMissing, StagingRefused if they cannot be loaded, LedgerOutdated."""
     found = [(batch, _stage_of(load, batch)) for batch in batches]
     load.batches.begin(into)
-    if copied_at_once(load.plan.config, batches):
+    if copies:
         origins = [(batch, stage.origin(batch.layout.target, batch.batch)) for batch, stage in found]
         known = [(batch, origin) for batch, origin in origins if origin is not None]
         if len(known) == len(found):
@@ -127,6 +127,10 @@ def _load(
 ) -> tuple[LoadResult, bool]:
     """One attempt. If no guard notices that the target was altered, the run looks at it first. True: the statement
     would have failed if the target had rows of later runs."""
+    if any(batch.changes is not None for batch, _ in batches):
+        from pgsnow.sync.load.changes.merge import merge_staged  # only for changes
+
+        return merge_staged(load, session, batches, into), True
     audited, target = load.audited(marks=True), load.expected
     places = [(batch, stage.origin(batch.layout.target, batch.batch)) for batch, stage in batches]
     known = [(batch, origin) for batch, origin in places if origin is not None]

@@ -61,7 +61,7 @@ def remove_keys(load: LoadContext, keys: KeySpool, deletes: Deletes) -> Removed:
     rows = load.session.do(lambda session: _remove(load, session, keys, batch, removal))
     certain = was_certain and not load.session.failed
     if not removal.leaves_rows:
-        load.target.notes.fence = None
+        load.target.note_fence(None)
         load.table.add_rows(-rows if certain else None)
     if certain and rows < keys.rows:
         load.table.check_fence(load.session.do(lambda session: newest_fence(session, load.plan.target)))

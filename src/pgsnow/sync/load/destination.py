@@ -102,9 +102,9 @@ class Destination(Protocol):
     def keep_shadow(self, fence: int) -> None:
         """Exclude the shadow table of the backfill with this fence from cleanup."""
 
-    def load_staged(self, batches: Sequence[StagedBatch], number: int) -> None:
-        """Load these staged batches as the run's batch of this number. Raises StagedRowsLost, TargetQueryFailed,
-        StagingRefused."""
+    def load_staged(self, batches: Sequence[StagedBatch], number: int, *, copies: bool = False) -> None:
+        """Load these staged batches as the run's batch of this number. copies: they are all that wait, and may be
+        copied once, without a MERGE. Raises StagedRowsLost, TargetQueryFailed, StagingRefused."""
 
     def follow_live_view(self, *, sweeps: bool) -> None:
         """Make the live view of the target show what is loaded and what is staged now, or drop it if the configuration
@@ -174,8 +174,9 @@ class SnowflakeDestination:
         shares = table.claim.chunk is None and engine.busy.get(recorder.run_id, 0) > 1
         looks = engine.looks if shares else None
         self.target = Target(
-            plan, table, self.session, recorder, notes=notes, looks=looks, made=engine.stages.made
-        )
+            plan, table, self.session, recorder,
+            notes=notes, looks=looks, made=engine.made, formats=engine.formats,
+        )  # fmt: skip
         stage = engine.stages.serving(plan.config.load)
         self._account = engine.settings.snowflake.account
         self.batches = OpenBatches(
@@ -204,7 +205,7 @@ class SnowflakeDestination:
         )
         self.uploads = EarlyUploader(self._load)
         self.loader = partial(choose, self._load)
-        self.evolve = self.target.evolve
+        self.evolve = self._evolve if plan.config.live_view else self.target.evolve
         self.remove_duplicates = self._load.remove_duplicates
         self.remove_keys = partial(remove_keys, self._load)
         self.definition = lambda drift: drift.definition_to_store(
@@ -231,9 +232,18 @@ class SnowflakeDestination:
     def keep_shadow(self, fence: int) -> None:
         self.batches.keep_shadow(batch_name(self._load.plan, fence, 0))
 
-    def load_staged(self, batches: Sequence[StagedBatch], number: int) -> None:
+    def load_staged(self, batches: Sequence[StagedBatch], number: int, *, copies: bool = False) -> None:
         fence = self._load.table.claim.fence
-        load_staged(self._load, batches, batch_name(self._load.plan, fence, number))
+        load_staged(self._load, batches, batch_name(self._load.plan, fence, number), copies=copies)
+
+    def _evolve(self, drift: Drift) -> Evolution | None:
+        """As `Target.evolve`. The live view is renewed at once: it fails while it names a column that is gone."""
+        evolved = self.target.evolve(drift)
+        if evolved is not None and drift.all_actions:
+            from pgsnow.sync.load.live_view.renewal import follow
+
+            follow(self._load, sweeps=False, loaded=False)
+        return evolved
 
     def follow_live_view(self, *, sweeps: bool) -> None:
         from pgsnow.sync.load.live_view.renewal import follow  # only for such tables
@@ -306,7 +316,7 @@ class SnowflakeDestination:
     def _follow_rows(self, removed: int, removal: RowRemoval) -> None:
         """Follow the number of rows in the target after a removal."""
         if not removal.leaves_rows:
-            self.target.notes.fence = None
+            self.target.note_fence(None)
             self._load.table.add_rows(None if self.session.failed else -removed)
 
     def asked(self, question: Callable[[Session], T]) -> T:

@@ -80,7 +80,7 @@ class DirectCopyLoader:
             events = self._load.session.do(
                 lambda session: remove_duplicates(session, plan, not_after, given_up)
             )
-            self._load.target.notes.fence = None
+            self._load.target.note_fence(None)
             if events or self._attempts.not_after is not None:  # other processes may have loaded rows, too
                 table.rows = self._load.session.do(lambda session: count_rows(session, plan.target))
         except TargetMissing:  # if it was dropped, all batches went with it: the next run reads them again
@@ -122,7 +122,7 @@ class DirectCopyLoader:
         self._copied = True
         if self._into == load.plan.target:
             is_known = load.table.claim.chunk is None and not load.session.failed
-            load.target.notes.fence = batch.fence if is_known else None
+            load.target.note_fence(batch.fence if is_known else None)
         if not load.session.failed:
             load.batches.loaded(batch.batch, batch.size)
         load.table.add_rows(None if load.session.failed else batch.rows)

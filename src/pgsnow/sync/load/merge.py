@@ -35,6 +35,7 @@ class MergeLoader:
         try:
             result = load.session.do(lambda session: self._attempt(session, batch))
         except TargetQueryFailed as refused:
+            load.check_later(refused)
             recreated = self._look_again(batch, refused)
             try:
                 result = load.session.do(lambda session: self._attempt(session, batch))
@@ -46,7 +47,7 @@ class MergeLoader:
         if not load.session.failed:
             load.batches.loaded(batch.batch, batch.size)
         if self.shadow is None:
-            load.check_counts(result, batch.rows)
+            load.check_counts(result, batch.rows, checked=batch.changes is not None)
         return TargetRecreated() if recreated else Loaded(result.inserted)
 
     def finish(self) -> Complete:
@@ -57,6 +58,10 @@ class MergeLoader:
     def _attempt(self, session: Session, batch: LoadBatch) -> LoadResult:
         """The first attempt leaves out files that are already in the stage; later attempts upload all files. If no
         guard of the statement notices that the target was altered, the run looks at it first."""
+        if batch.changes is not None:
+            from pgsnow.sync.load.changes.merge import merge_batch  # only for changes
+
+            return merge_batch(self.context, session, batch)
         load, steps = self.context, self._steps(batch)
         if not isinstance(steps[-1], GuardedStatement) or load.expected is None:
             load.target.look(session, loading=batch.rows)

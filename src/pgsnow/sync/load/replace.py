@@ -8,6 +8,7 @@ from dataclasses import replace
 from itertools import count
 
 from pgsnow.model.batch import LoadBatch, LoadResult
+from pgsnow.model.deferred_batch import Layout
 from pgsnow.model.errors import TargetMissing, TargetQueryFailed
 from pgsnow.model.sentences import counted
 from pgsnow.snowflake.load.cleanup import newest_fence
@@ -117,17 +118,26 @@ class ReplaceLoader(StagingTableLoader):
     def _overwrite(self) -> LoadResult | None:
         """Replace the content from the files. A statement that is refused because the file format is missing, or
         because the target was altered by hand, is repeated once the target is fit again. None: it is refused again, as
-        without the right to create a file format, and the files are copied into the staging table."""
+        without the right to create a file format, or would be too long, and the files are copied into the staging
+        table."""
         load, batches = self._load, list(self._origins)
+        if len(batches) > Layout.of(load.plan).most_batches:
+            self._copy_staged(batches)
+            return None
         steps = replace_at_once(self._content, batches, list(self._origins.values()))
         load.batches.record(self._content.batch)  # raises LeaseLost
+
+        def attempt(session: Session) -> LoadResult:
+            load.batches.running(session.number)  # a run that takes over the table cancels it
+            return load.run(session, steps)
+
         try:
-            result = load.session.do(lambda session: load.run(session, steps))
+            result = load.session.do(attempt)
         except TargetQueryFailed as refused:
             load.check_later(refused)
             load.target.make_fit(inspect=True)
             try:
-                result = load.session.do(lambda session: load.run(session, steps))
+                result = load.session.do(attempt)
             except TargetQueryFailed as again:
                 load.check_later(again)
                 if not load.target.refuse_files(again):
@@ -159,6 +169,7 @@ class ReplaceLoader(StagingTableLoader):
             load.run(session, [create_step(self._content)])
         foreign = foreign_columns(plan, describe(session, plan.target))
         content = replace(self._content, gone=load.gone(other_keys=self._other_keys))
+        load.batches.running(session.number)
         return load.run(session, replace_steps(content, foreign, self._rows))
 
 

@@ -21,10 +21,11 @@ from pgsnow.model.plan import TablePlan
 from pgsnow.model.table import JUST_CREATED, KnownTarget, TargetName, TargetState
 from pgsnow.snowflake.load.shadow_table import columns_of_shadow
 from pgsnow.snowflake.names import file_format_of, stage_of
-from pgsnow.snowflake.schema.create import ADVICE, create, create_dropped, create_file_format, create_stage
+from pgsnow.snowflake.schema.create import ADVICE, create, create_dropped, create_files
 from pgsnow.snowflake.schema.evolve import Evolution, evolution
+from pgsnow.snowflake.schema.file_format import FileFormats
 from pgsnow.snowflake.schema.looks import SharedLooks
-from pgsnow.snowflake.schema.required_ddl import TargetInspector, require_approval
+from pgsnow.snowflake.schema.schema_objects import SchemaObjects
 from pgsnow.snowflake.schema.target_table import (
     LOST,
     Shape,
@@ -32,11 +33,13 @@ from pgsnow.snowflake.schema.target_table import (
     describe,
     make_fit,
     refuse_other_kinds,
+    state_in_schema,
     target_state,
 )
 from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.sql import direct_copy as copy_sql
 from pgsnow.snowflake.sql import statements as sql
+from pgsnow.snowflake.sql.staged import replace_file_format
 from pgsnow.sync.load.claimed_table import ClaimedTable
 from pgsnow.sync.load.session import RunSession
 from pgsnow.sync.runtime.context import TargetNotes
@@ -52,6 +55,8 @@ REFUSED = (
     " CREATE FILE FORMAT on its schema to the role, and with `schema_changes: manual` run `pgsnow apply`; or write"
     " `load_via: table`)"
 )
+ALTERED = "the file format {format} was altered by a person ({options})"
+IN_DOUBT = "values that were loaded while it was altered may differ, until pgsnow verify passes"
 UNMARKED = (
     "{target} cannot be marked as ours, and is not protected against another configuration (grant OWNERSHIP on it to"
     " the role): {why}"
@@ -82,14 +87,16 @@ class Target:
         approved: bool = False,
         notes: TargetNotes | None = None,
         looks: SharedLooks | None = None,
-        made: set[str] | None = None,
+        made: SchemaObjects | None = None,
+        formats: FileFormats | None = None,
     ) -> None:
         """approved: a person has approved the DDL that is sent. notes: what the process remembers of the target. looks:
-        shared with other runs of the tick; None: there are none. made: stages and file formats that the process has
-        created, or seen."""
+        shared with other runs of the tick; None: there are none. made, formats: what the process has created, or
+        seen, for all targets of a schema."""
         self._looks = looks
         self.notes = notes or TargetNotes()
-        self._made = set[str]() if made is None else made
+        self._made = made or SchemaObjects()
+        self._formats = formats or FileFormats()
         self._plan = plan
         self._table = table
         self._session = session
@@ -99,6 +106,7 @@ class Target:
         self._reads_all = False
         self._state: TargetState | None = None
         self._looked = False
+        self._no_schema: float | None = None
         self.reads_files = reads_files(plan) and time.monotonic() >= self.notes.staging_until
         """True if a statement may read part files without a staging table."""
         self.columns = table.claim.target_columns
@@ -109,10 +117,17 @@ class Target:
         self.columns = None
         self._table.remember_target(None)
 
-    def refuse_files(self, why: Exception) -> bool:
+    def note_fence(self, fence: int | None) -> int | None:
+        """Remember the highest fence of the target's rows, by which the next statement recognises them; None: it is not
+        known, because rows are about to be changed, or may have been removed. Returns what was remembered before."""
+        before, self.notes.fence = self.notes.fence, fence
+        return before
+
+    def refuse_files(self, why: TargetQueryFailed) -> bool:
         """Read part files through staging tables from now on, because Snowflake has rejected the other way; False: they
-        are read so already, or the configuration does not allow it."""
-        if not self.reads_files or self._plan.config.load_via is LoadVia.STAGE:
+        are read so already, the configuration does not allow it, or a value was refused, which would be refused again.
+        """
+        if not self.reads_files or self._plan.config.load_via is LoadVia.STAGE or why.about_data:
             return False
         self.reads_files, self.notes.staging_until = False, time.monotonic() + STAGING_SECONDS
         self._recorder.events.append(REFUSED.format(target=self._plan.target, why=why))
@@ -145,7 +160,8 @@ class Target:
             if self._looked or self._session.lost:
                 self._table.rows = None  # else it is the number that the target must have
             self._looked = False
-            self._made -= {stage_of(self._plan.target), file_format_of(self._plan.target)}
+            self._made.forget(stage_of(self._plan.target), file_format_of(self._plan.target))
+            self._formats.forget(self._plan.target)
         self._reads_all = False
         known = self.columns is not None and self._shape.suffices(self.columns)
         notes, now = self.notes, time.monotonic()
@@ -166,6 +182,8 @@ class Target:
         if self._state is None:
             self._shape = replace(self._shape, comment=self._table.mark_of(str(self._plan.target)))
         if self._manual:
+            from pgsnow.snowflake.schema.required_ddl import TargetInspector  # where DDL must be approved
+
             inspector, mark = TargetInspector(session), self._shape.comment
             required = inspector.required(self._plan, relaxed=relaxed, mark=mark)
             self._require_approval(required.statements)
@@ -185,15 +203,37 @@ class Target:
         self._remember_columns(columns, self._state.created_on if self._state else None)
 
     def _make_files(self, session: Session) -> None:
-        """Create what files are staged in and read through, once in a process for each schema. (If it is dropped, the
-        next statement that needs it fails, and the run inspects the target.)"""
-        target, made = self._plan.target, self._made
-        if stage_of(target) not in made:
-            create_stage(session, target)
-            made.add(stage_of(target))
-        if self.reads_files and not self._manual and file_format_of(target) not in made:
-            create_file_format(session, target)
-            made.add(file_format_of(target))
+        """Create what files are staged in and read through. (If it is dropped, the next statement that needs it fails,
+        and the run inspects the target.)"""
+        since, target = time.monotonic() - LOOK_SECONDS, self._plan.target
+
+        def create_format() -> None:
+            self._formats.make_fit(session, target, since=since, creates=True, is_new=True)
+
+        file_format = create_format if self.reads_files and not self._manual else None
+        create_files(session, target, self._made, file_format=file_format)
+
+    def _check_format(self, session: Session) -> None:
+        """Look at the file format again, once in LOOK_SECONDS for each schema. If a person has altered it, the values
+        that were read through it since the last look are in doubt. If it cannot be created again, load batches go
+        through staging tables, which need none. Raises TargetConflict if the configuration forbids that."""
+        since, target = time.monotonic() - LOOK_SECONDS, self._plan.target
+        altered = self._formats.make_fit(session, target, since=since, creates=not self._manual)
+        if altered is None or (self.notes.looked_at or 0.0) > altered.noticed:
+            return
+        event = ALTERED.format(format=file_format_of(target), options=altered.options)
+        if altered.why is None:
+            event += ", and was created again"
+        elif self._plan.config.load_via is LoadVia.STAGE:
+            raise TargetConflict(f"{event}: {altered.why}", advice=f"Run: {replace_file_format(target)};")
+        else:
+            self.reads_files, self.notes.staging_until = False, time.monotonic() + STAGING_SECONDS
+            event += f", so load batches go through staging tables until it is as before: {altered.why}"
+            event += f" (run: {replace_file_format(target)})"
+        self._recorder.events.append(event)
+        if self._table.claim.checkpoint is not None:
+            now = f"{datetime.now(UTC):%Y-%m-%d %H:%M}"
+            self._table.doubt(self._table.claim.unverified or f"{event} (noticed {now} UTC): {IN_DOUBT}")
 
     def _remember_columns(self, columns: dict[str, str], created_on: str | None) -> None:
         if columns != self.columns:
@@ -220,7 +260,8 @@ class Target:
     def begin_again(self, because: str, *, doubt: bool) -> None:
         """Delete the checkpoint, because the target does not have the rows that were loaded; everything is read again.
         doubt: it may have others, which must be deleted then. Raises TargetGone for a chunk of a backfill."""
-        self.columns, self._reads_all, self.notes.fence = None, True, None
+        self.columns, self._reads_all = None, True
+        self.note_fence(None)
         why = None
         if doubt:
             self._recorder.events.append(f"{because}: {self._plan.repair}")
@@ -249,6 +290,8 @@ class Target:
         if not self._looked:
             self._state = state = self._shown(session)
             if state is not None:
+                if self.reads_files:
+                    self._check_format(session)
                 if not self._is_marked(state):
                     self._settle_owner(session, state)  # rare
                 self.notes.looked_at = time.monotonic()
@@ -287,9 +330,13 @@ class Target:
     def _shown(self, session: Session) -> TargetState | None:
         """The target as it is now; until this run has sent a statement, as it was at some moment since it was claimed,
         which other runs may have asked for. A statement of a killed run may have changed it since then."""
-        if self._looks is None or self._recorder.statements or self._table.claim.open_batches:
-            return target_state(session, self._plan.target)
-        return self._looks.state(session, self._plan.target, self._recorder.clock.began)
+        try:
+            if self._looks is None or self._recorder.statements or self._table.claim.open_batches:
+                return state_in_schema(session, self._plan.target)
+            return self._looks.state(session, self._plan.target, self._recorder.clock.began)
+        except TargetMissing:
+            self._no_schema = self._recorder.clock.began
+            return None
 
     def _compare(self, session: Session, state: TargetState, known: KnownTarget, more: int) -> TargetState:
         """The state of a target that is not as it is remembered, with its exact number of rows. If it really is not,
@@ -320,7 +367,7 @@ class Target:
         """Create the target, which the role does not see. If that succeeds, its rows are certainly gone. True: it is
         new, and its comment says whose it is, so that nothing of it need be looked up."""
         with self._table.creating():
-            created = create(session, self._shape)
+            created = create(session, self._shape, self._made, self._no_schema)
         is_known = created and bool(self._shape.comment)
         if is_known:
             self._state = TargetState(JUST_CREATED, 0, self._shape.comment)
@@ -374,6 +421,8 @@ class Target:
 
     def _require_approval(self, statements: Sequence[str]) -> None:
         if self._manual:
+            from pgsnow.snowflake.schema.required_ddl import require_approval  # as above
+
             require_approval(self._plan.config.name, statements)
 
 

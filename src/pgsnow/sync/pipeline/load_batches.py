@@ -79,9 +79,10 @@ class LoadBatchWriter:
         first_batch: int = 0,
         first_row: int = 0,
         uploads: Uploads | None = None,
+        changes: bool = False,
     ) -> None:
         """first_batch, first_row: the first numbers of batches and rows. uploads: receives finished part files
-        before their batch is complete."""
+        before their batch is complete. changes: the pages have changes that were read from the log."""
         self._plan = plan
         self._fence = fence
         self._spool = spool
@@ -93,10 +94,11 @@ class LoadBatchWriter:
         """The name of the batch that is being written."""
         self._first_row = first_row
         self._uploads = uploads
+        self._changes = changes
 
     def batches(self, pages: Iterable[Page]) -> Iterator[LoadBatch]:
         """The load batches in the order of reading. The next batch is not read until it is requested; the part files
-        of the previous one are removed then.
+        of the previous one are removed then. A TRUNCATE in the log begins a batch, which may have no rows.
 
         Raises ShuttingDown between two pages when asked to stop, and what RejectedRows.filter_rows raises; an
         incomplete batch is dropped then.
@@ -104,11 +106,14 @@ class LoadBatchWriter:
         writer = self._new_writer()
         try:
             for page in pages:
+                if writer.rows and page.changes is not None and page.changes.separate:
+                    yield from self._complete(writer)
+                    writer = self._new_writer()
                 self._write(writer, page)
                 if writer.rows >= self._plan.config.max_rows_per_load:
                     yield from self._complete(writer)
                     writer = self._new_writer()
-            if writer.rows:
+            if writer.rows or (writer.kinds is not None and writer.kinds.truncates):
                 yield from self._complete(writer)
         finally:
             writer.abandon()
@@ -120,10 +125,16 @@ class LoadBatchWriter:
             raise ShuttingDown(
                 f"{self._recorder.table}: stopped between two pages; the current load batch is dropped"
             )
-        rows = self._rejected.filter_rows(page)
+        rows, origin = self._rejected.filter_rows(page)
         with self._recorder.timed("write"):
             try:
-                writer.write(rows)
+                if page.changes is None:
+                    writer.write(rows)
+                else:
+                    from pgsnow.sync.pipeline.change_files import write_changes
+
+                    before = self._rejected.rejected_before(page.rows)
+                    write_changes(writer, self._plan, rows, origin, page.changes, before)
             except OSError as error:
                 raise spool_error(error, writer.folder) from error
         if self._uploads is not None:
@@ -139,7 +150,7 @@ class LoadBatchWriter:
                 raise spool_error(error, writer.folder) from error
         if self._uploads is not None:
             self._uploads.arrive(self._name)
-        batch = LoadBatch(self._name, self._fence, parts, self._first_row, writer.bounds)
+        batch = LoadBatch(self._name, self._fence, parts, self._first_row, writer.bounds, writer.kinds)
         self._batch_number += 1
         self._first_row += batch.rows
         self._recorder.tell("written", rows=batch.rows, size=batch.size)
@@ -152,7 +163,7 @@ class LoadBatchWriter:
         hashed = self._plan.config.mode is TableMode.APPEND
         return PartWriter(
             self._spool.batch_folder(), self._plan.output, first_row=self._first_row, hashed=hashed,
-            bounded=self._plan.bounded,
+            bounded=self._plan.bounded, changes_of=self._plan.key if self._changes else None,
         )  # fmt: skip
 
 

@@ -14,6 +14,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pgsnow.model.batch import KeyBounds, PartFile
+from pgsnow.model.log.changes import (
+    COMMIT_COLUMN,
+    MOVED_PREFIX,
+    OPERATION_COLUMN,
+    UNCHANGED_COLUMN,
+    ChangeKinds,
+)
 from pgsnow.model.metadata_columns import HASH_COLUMN, ORDER_COLUMN
 from pgsnow.model.types.mapping import Field
 
@@ -34,12 +41,25 @@ LONGEST_BOUND = 64
 """Characters of a text that is kept as a bound: those of any id that is given out in order."""
 
 
-def parquet_schema(output: tuple[Field, ...], *, hashed: bool = False) -> pa.Schema:
-    """One column per field, under its Snowflake name; then HASH_COLUMN if requested, and ORDER_COLUMN (int64)."""
+def parquet_schema(
+    output: tuple[Field, ...], *, hashed: bool = False, more: Sequence[pa.Field] = ()
+) -> pa.Schema:
+    """One column per field, under its Snowflake name; then HASH_COLUMN if requested, further columns, and ORDER_COLUMN
+    (int64)."""
     columns = [pa.field(field.target, field.type.arrow) for field in output]
     if hashed:
         columns.append(pa.field(HASH_COLUMN, pa.string()))
-    return pa.schema([*columns, pa.field(ORDER_COLUMN, pa.int64())])
+    return pa.schema([*columns, *more, pa.field(ORDER_COLUMN, pa.int64())])
+
+
+def change_columns(key: Sequence[Field]) -> list[pa.Field]:
+    """The columns that a file of changes has in addition, in order: see model/log/changes.py."""
+    return [
+        pa.field(OPERATION_COLUMN, pa.string()),
+        pa.field(UNCHANGED_COLUMN, pa.string()),
+        *(pa.field(MOVED_PREFIX + field.target, field.type.arrow) for field in key),
+        pa.field(COMMIT_COLUMN, pa.int64()),
+    ]
 
 
 class PartWriter:
@@ -47,7 +67,8 @@ class PartWriter:
 
     Rows keep the order in which they are written: ORDER_COLUMN counts them from `first_row` over all parts. hashed:
     HASH_COLUMN holds the row hash of each. part_bytes: PART_BYTES if it is not given. bounded: name of the column in
-    the target of which `bounds` is kept.
+    the target of which `bounds` is kept. changes_of: the rows are changes from the log, in a table with this key, and
+    the files have the columns of sync/pipeline/change_files.py, whose values `write` is given as `more`.
     """
 
     def __init__(
@@ -59,12 +80,19 @@ class PartWriter:
         first_row: int = 0,
         hashed: bool = False,
         bounded: str | None = None,
+        changes_of: Sequence[Field] | None = None,
     ) -> None:
         self.folder = folder
         self._first_row = first_row
         self._hashed = [field.target for field in output] if hashed else None
-        self._schema = parquet_schema(output, hashed=hashed)
         self._dictionary = [field.target for field in output if field.type.low_cardinality]
+        self.kinds: ChangeKinds | None = None
+        """The kinds of changes that the rows are; None: they are rows of the source as they are."""
+        more = list[pa.Field]()
+        if changes_of is not None:
+            more, self.kinds = change_columns(changes_of), ChangeKinds()
+            self._dictionary += [OPERATION_COLUMN, UNCHANGED_COLUMN]
+        self._schema = parquet_schema(output, hashed=hashed, more=more)
         self._part_bytes = part_bytes or PART_BYTES
         self._parts: list[PartFile] = []
         self._taken = 0
@@ -79,14 +107,14 @@ class PartWriter:
         """The bounds of the rows so far; None: there are none, or one has no value that could be a bound."""
         self.rows = 0
 
-    def write(self, rows: pa.RecordBatch) -> None:
-        """Add rows; their columns are the fields' in order."""
+    def write(self, rows: pa.RecordBatch, more: Sequence[pa.Array] = ()) -> None:
+        """Add rows; their columns are the fields' in order. more: the values of the further columns."""
         if rows.num_rows == 0:
             return
         first = self._first_row + self.rows
         order = pa.array(np.arange(first, first + rows.num_rows, dtype=np.int64))
         hashes = [] if self._hashed is None else [row_hashes(rows, self._hashed)]
-        batch = pa.RecordBatch.from_arrays([*rows.columns, *hashes, order], schema=self._schema)
+        batch = pa.RecordBatch.from_arrays([*rows.columns, *hashes, *more, order], schema=self._schema)
         if self._bounded is not None:
             found = bounds_of(self._bounded, batch.column(self._bounded))
             self.bounds = found if self.rows == 0 else found and found | self.bounds

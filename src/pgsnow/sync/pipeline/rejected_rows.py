@@ -69,19 +69,17 @@ class RejectedRows:
         Snowflake's maximum, and against no others."""
         self._limits = tuple(limits)
 
-    def filter_rows(self, page: Page) -> pa.RecordBatch:
-        """The accepted rows of the page, transformed, in order. Raises TooManyRejected, TransformFailed."""
+    def filter_rows(self, page: Page) -> tuple[pa.RecordBatch, Sequence[int] | None]:
+        """The accepted rows of the page, transformed, in order; and the index in the page of each of them (None: all
+        rows are accepted). Raises TooManyRejected, TransformFailed."""
         with self._recorder.timed("transform"):
             transformed = self.transform.apply(page.rows)
-            rows, rejected = (
-                transformed.rows,
-                {
-                    index: self._rejected(page.rows, index, reason, column)
-                    for index, reason, column in transformed.rejected
-                },
-            )
+            rejected = {
+                index: self._rejected(page.rows, index, reason, column)
+                for index, reason, column in transformed.rejected
+            }
             if self._limits:
-                rows, too_long = self._within_limits(page.rows, transformed)
+                transformed, too_long = self._within_limits(page.rows, transformed)
                 rejected |= too_long
             if self._open and self._plan.pk:
                 self._find_accepted(page.rows, rejected.keys())
@@ -90,7 +88,7 @@ class RejectedRows:
         self._recorder.cells_changed.update(dict(page.changed))
         if page.rejected or rejected:
             self._add([*page.rejected, *rejected.values()])
-        return rows
+        return transformed.rows, transformed.origin
 
     def flush(self) -> None:
         """Write the rejected rows to the ledger, each with its current payload in Postgres."""
@@ -105,6 +103,13 @@ class RejectedRows:
                 rows = [self.confidential.row(row) for row in rows]
             self._ledger.rejected_rows.add(self._claim, rows)
         self._unwritten.clear()
+
+    def rejected_before(self, rows: pa.RecordBatch) -> Sequence[int]:
+        """The indexes of rows that may have an earlier version which was rejected, in this run or an earlier one."""
+        known = [*map(dict, self.rejected_keys), *self._open]
+        if known and self.confidential is not None:  # their keys are not stored as they are
+            return range(rows.num_rows)
+        return rows_with_keys(rows, known, self._plan.pk)
 
     def resolve_remaining(self) -> None:
         """After everything was read: close each open error whose row was not rejected again. Its row was loaded, or
@@ -184,18 +189,20 @@ class RejectedRows:
 
     def _within_limits(
         self, given: pa.RecordBatch, transformed: Transformed
-    ) -> tuple[pa.RecordBatch, dict[int, Rejected]]:
+    ) -> tuple[Transformed, dict[int, Rejected]]:
         """The transformed rows whose values the target's columns can hold (after `on_overflow`), and the others by
         their index in `given`."""
         bad: dict[int, list[BadColumn]] = {}
         for at, reason, name in over_limit(transformed.rows, self._limits):
             bad.setdefault(at, []).append(BadColumn(name, reason, self._admitted_by(name)))
-        rows = without_rows(transformed.rows, dict.fromkeys(bad, ("", ""))).rows
-        rows, counts = shortened(rows, self._limits)
+        kept = without_rows(transformed.rows, dict.fromkeys(bad, ("", "")))
+        rows, counts = shortened(kept.rows, self._limits)
         self._recorder.cells_changed.update(counts)
-        origin = transformed.origin
-        found = {at if origin is None else origin[at]: columns for at, columns in bad.items()}
-        return rows, {
+        before, origin = transformed.origin, kept.origin
+        found = {at if before is None else before[at]: columns for at, columns in bad.items()}
+        if before is not None:
+            origin = before if origin is None else [before[at] for at in origin]
+        return replace(transformed, rows=rows, origin=origin), {
             at: replace(
                 self._rejected(given, at, *by_row([(c.name, {0: c.reason}) for c in columns])[0]),
                 columns=tuple(columns),

@@ -15,7 +15,9 @@ from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.config.sync_config import SyncConfig
 from pgsnow.model.settings.settings import Settings
 from pgsnow.postgres.connection import Source
+from pgsnow.snowflake.schema.file_format import FileFormats
 from pgsnow.snowflake.schema.looks import SharedLooks
+from pgsnow.snowflake.schema.schema_objects import SchemaObjects
 from pgsnow.snowflake.session_pool import SessionPool
 from pgsnow.snowflake.stage.stage import Stages
 from pgsnow.sync.runtime.events import Observer
@@ -69,6 +71,8 @@ class EngineContext:
     notes: dict[str, TargetNotes] = field(default_factory=dict)
     """By the full name of the target."""
     looks: SharedLooks = field(default_factory=SharedLooks)
+    formats: FileFormats = field(default_factory=FileFormats)
+    made: SchemaObjects = field(default_factory=SchemaObjects)
     busy: dict[str, int] = field(default_factory=dict)
     """How many tables the ticks that are running now sync, by the id of the tick."""
 

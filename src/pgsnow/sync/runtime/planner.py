@@ -10,7 +10,7 @@ import psycopg
 from pgsnow.model.config.sync_config import TableConfig
 from pgsnow.model.errors import ColumnMissing, SourceTableMissing, TransformFailed
 from pgsnow.model.evolution.drift import Drift, SourceDefinition, drift_of
-from pgsnow.model.evolution.followed_names import followed_names, with_present_names
+from pgsnow.model.evolution.followed_names import dropped_names, followed_names, with_present_names
 from pgsnow.model.plan import (
     TablePlan,
     check_clustering,
@@ -59,18 +59,18 @@ def prepare(
     TargetConflict, and TypeChanged.
     """
     try:
-        plan, transform = _planned(config, source, settings)
+        plan, transform = _planned(config, source, settings, known)
     except (ColumnMissing, TransformFailed):
         names = followed_names(config, source, known) if known is not None else {}
         if not names:
             raise
-        plan, transform = _planned(with_present_names(config, names), source, settings)
+        plan, transform = _planned(with_present_names(config, names), source, settings, known)
         plan = replace(plan, followed=tuple(names.items()), written=config)
     return Prepared(drift_of(known, replace(plan, fingerprint=fingerprint)), transform)
 
 
 def _planned(
-    config: TableConfig, source: SourceTable, settings: SnowflakeSettings
+    config: TableConfig, source: SourceTable, settings: SnowflakeSettings, known: SourceDefinition | None
 ) -> tuple[TablePlan, Transform]:
     check_kind(config, source)
     watermark = watermark_of(config, source)
@@ -83,7 +83,7 @@ def _planned(
     transform = build_transform(config.transform, fields)
     check_output(source, transform.output)
     if config.cluster_by:
-        check_clustering(config, transform.output)
+        check_clustering(config, transform.output, dropped_names(config.cluster_by, source, known))
     plan = TablePlan(config, source, target_of(config, settings), fields, transform.output, watermark, pk)
     if source.unreadable:
         check_rights(plan)

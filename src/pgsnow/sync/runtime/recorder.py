@@ -148,6 +148,7 @@ class Recorder:
         """Count Snowflake's result for one load batch or for a whole content."""
         self.rows_inserted += result.inserted
         self.rows_updated += result.updated
+        self.rows_deleted += result.deleted
         self.query_ids.extend(result.query_ids)
         for phase, seconds in result.seconds.items():
             self.clock.spent(phase, seconds)

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import psycopg
 
@@ -18,6 +19,7 @@ from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.backfill import Backfill, ChunkCounts
 from pgsnow.model.checkpoint import SELECTION, Checkpoint, Horizon, ReadMode
 from pgsnow.model.comparison.sweep import DeleteRule, FirstLevel
+from pgsnow.model.config.table_config import TableMode
 from pgsnow.model.errors import LeaseLost, PgsnowError
 from pgsnow.model.evolution.drift import Drift
 from pgsnow.model.plan import TablePlan
@@ -33,6 +35,10 @@ from pgsnow.sync.runtime.context import EngineContext, RunOptions
 from pgsnow.sync.runtime.recorder import Recorder
 from pgsnow.sync.table.chunk_loader import ChunkLoader
 from pgsnow.sync.table.inspect import Inspection
+
+if TYPE_CHECKING:
+    from pgsnow.sync.stream.join import LogJoin
+    from pgsnow.sync.stream.log_tick import TableLog
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +80,10 @@ class RunContext:
     because: str | None = None
     backfill: Backfill | None = None
     """The backfill whose chunks are all in the target; `checkpoint` was captured before them."""
+    log: TableLog | None = None
+    """The table's part of what was read from the log; None: it is not read from it in this run."""
+    join: LogJoin | None = None
+    """With `mode: log`: how the table joins the log after it was read otherwise."""
     resync: bool = False
     """The rows that are read replace the target's content in one step."""
 
@@ -155,6 +165,11 @@ def open_run(
         take_over=options.take_over,
     )
     destination = destination_of(engine, plan, table, recorder)
+    join = None
+    if plan.config.mode is TableMode.LOG:
+        from pgsnow.sync.stream.join import LogJoin  # for such tables
+
+        join = LogJoin(engine, plan, conn, found.log_read)
     rejected = RejectedRows(plan, found.prepared.transform, engine.ledger, claim, recorder, conn)
     try:
         yield RunContext(
@@ -162,6 +177,7 @@ def open_run(
             options, found.drift, found.probe,
             lambda: ChunkLoader(engine, found.prepared, conn, claim.run_id),
             restarted=found.restarted, loads_staged=loads_staged, resync=options.resync,
+            log=found.log, join=join,
         )  # fmt: skip
     except LeaseLost:
         destination.batches.abandon()

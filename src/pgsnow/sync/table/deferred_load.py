@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pgsnow.model.checkpoint import Checkpoint
-from pgsnow.model.config.sync_config import LoadMethod
+from pgsnow.model.config.sync_config import LoadMethod, TableMode
 from pgsnow.model.deferred_batch import StagedBatch, copied_at_once, in_loads
 from pgsnow.model.duration import format_duration
 from pgsnow.model.errors import StagedRowsLost, StagingRefused, TargetMissing, TargetQueryFailed
@@ -61,7 +61,7 @@ def loads_now(run: RunContext) -> bool:
 def may_wait(run: RunContext) -> bool:
     """False if it is already clear that more than changes must be read, or that the table has been altered."""
     config = run.plan.config
-    if not (config.load_every > 0 or config.insert_only):
+    if not (config.load_every > 0 or config.insert_only) or config.mode is TableMode.LOG:
         return False
     if run.plan.whole or run.options.refresh or run.checkpoint is None:
         return False
@@ -214,6 +214,10 @@ def load_waiting(run: RunContext) -> RunContext | None:
         run.rejected.judge_older_versions(run.destination.held_keys, only_unknown=False)
     with run.recorder.timed("checkpoint"):
         run.table.staged_loaded()
+        if run.table.settled:
+            from pgsnow.sync.table.incomplete_rows import settle  # rare
+
+            settle(run)
     if run.claim.checkpoint is not None:
         run.recorder.last_watermark = run.claim.checkpoint.last_watermark
     run.recorder.tell("checkpointed")
@@ -231,10 +235,15 @@ def load_all(run: RunContext, waiting: Sequence[StagedBatch]) -> None:
     """Load the staged batches. Raises CANNOT_BE_LOADED."""
     first = next_batch(waiting, run.claim.fence)
     if copied_at_once(run.plan.config, waiting):
-        run.destination.load_staged(waiting, first)
+        run.destination.load_staged(waiting, first, copies=True)
         return
-    for at, batches in enumerate(in_loads(waiting, run.plan.config.max_rows_per_load)):
-        run.destination.load_staged(batches, first + at)
+    for batches in in_loads(waiting, run.plan.config.max_rows_per_load):
+        run.destination.load_staged(batches, first, copies=False)
+        first += 1
+    if run.table.incomplete:
+        from pgsnow.sync.table.incomplete_rows import complete_rows  # rare
+
+        complete_rows(run, first)
     if run.plan.config.insert_only:  # an update that the source showed late was copied before
         run.destination.remove_duplicates()
 

@@ -4,26 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 
 from pgsnow.ledger.claim import Claim
 from pgsnow.model.checkpoint import Checkpoint, Horizon, ReadMode, is_restarted
 from pgsnow.model.comparison.sweep import DueSweep, SweepState
-from pgsnow.model.errors import SchemaMoved
+from pgsnow.model.config.table_config import TableMode
+from pgsnow.model.errors import PgsnowError
 from pgsnow.model.evolution.drift import Drift, SourceDefinition
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.table import CatalogMark
 from pgsnow.postgres.catalog.describe import catalog_marks
 from pgsnow.postgres.incremental.audit import audit_if_due
 from pgsnow.postgres.incremental.horizon import take_horizon
-from pgsnow.postgres.incremental.probe import Probe, probe
+from pgsnow.postgres.incremental.probe import Probe, idle_checkpoint, probe
 from pgsnow.postgres.incremental.window import UNBOUNDED
 from pgsnow.sync.runtime.context import Connections, EngineContext
 from pgsnow.sync.runtime.planner import Prepared
 from pgsnow.sync.runtime.recorder import Recorder
 
+if TYPE_CHECKING:
+    from pgsnow.sync.stream.log_tick import LogTick, TableLog
+    from pgsnow.sync.stream.slot_reader import LogRead
+
+PARTITION_GONE = "a partition or child table is gone"
+REWRITTEN = "the table was truncated or rewritten"
+OUTSIDE_THE_LOG = frozenset({PARTITION_GONE, REWRITTEN})
+"""Reasons for a sweep that hold for partitions although the log shows every delete."""
 STILL_RUNNING = 60.0
 """Seconds for which a statement of a killed run most likely runs on, also if it was cancelled: until a search began
 later than that, the next run searches once more."""
@@ -51,6 +60,10 @@ class Inspection:
     """Ranges of the table's continuous comparison (`verify_every`) are due."""
     loads: bool | None = None
     """Whether this tick loads what is staged, as the budget demands; None: it does if that is due."""
+    log: TableLog | None = None
+    """The table's part of what was read from the log; None: the table is not read from it in this run."""
+    log_read: LogRead | None = None
+    """What was read from the log in this tick, for a table that may join it."""
 
     @property
     def has_changes(self) -> bool:
@@ -61,10 +74,17 @@ class Inspection:
         return (
             self.restarted
             or self.probe.busy
+            or (self.log is not None and self.log.has_changes)
             or self.drift.has_work
             or sweeps
             or bool(self.claim.open_batches)
         )
+
+    def idle_checkpoint(self, horizon: Horizon) -> Checkpoint:
+        """The checkpoint of a table without rows to load. Raises ValueError if there are some."""
+        if self.log is not None:
+            return self.log.checkpoint(self.plan, self.checkpoint, horizon)
+        return idle_checkpoint(self.probe, self.plan, self.checkpoint, horizon)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +99,8 @@ class Inspector:
     """A person requested that the tables belong to this configuration from now on."""
     confirmed: bool = False
     """A person requested that deleted rows be searched for now."""
+    log: LogTick | None = None
+    """Reads the log for all tables with `mode: log`; None: the tick has no such tables."""
 
     def take_horizon(self, claims: Sequence[Claim]) -> tuple[Horizon, dict[str, CatalogMark | None]]:
         """The horizon, taken before any snapshot of this tick, and the mark of each table in the catalog (None: it does
@@ -93,6 +115,8 @@ class Inspector:
             if listing is not None:
                 ledger.checkpoints.save_virtual_xids(source, listing)
             found = catalog_marks(conn, sources)
+        if self.log is not None:
+            self.log.read(claims, horizon)
         return horizon, {claim.table: found.get(s) for claim, s in zip(claims, sources, strict=True)}
 
     def inspect(
@@ -130,8 +154,8 @@ class Inspector:
 
                     checkpoint, event = follow_reset(conn, prepared.plan, checkpoint, claim.reset_to)
                     recorder.events.extend([event] if event else [])
-                drift, checkpoint, found = look_for_changes(
-                    conn, prepared, stored, claim.checkpoint, checkpoint, horizon
+                drift, checkpoint, found, log = self._look_for_changes(
+                    conn, claim, prepared, checkpoint, horizon
                 )
                 recorder.events.extend(text for text in drift.sentences if text not in recorder.events)
                 if config.insert_only and not (found.busy or claim.staged):
@@ -139,7 +163,18 @@ class Inspector:
 
                     found = replace(found, busy=shows_updates(conn, prepared.plan, claim.checkpoint))
         restarted = claim.checkpoint is not None and is_restarted(claim.checkpoint, horizon)
-        claim, state, sweep = look_for_sweep(claim, prepared.plan, mark, horizon, confirmed=self.confirmed)
+        unseen = (
+            config.mode is TableMode.LOG and log is None
+        )  # the log does not show what was deleted meanwhile
+        claim, state, sweep = look_for_sweep(
+            claim,
+            prepared.plan,
+            mark,
+            horizon,
+            confirmed=self.confirmed,
+            streamed=log is not None,
+            unseen=unseen,
+        )
         compares = False
         if config.verify_every and checkpoint is not None:
             from pgsnow.sync.compare.continuous import is_due  # for tables with verify_every
@@ -158,10 +193,36 @@ class Inspector:
             sweep,
             restarted,
             compares,
+            log=log,
+            log_read=self.log.found if unseen and self.log is not None else None,
         )
 
-    def inspect_again(self, claim: Claim, horizon: Horizon, moved: SchemaMoved) -> Inspection:
-        """Inspect a table that was altered during its run. Reusing the older horizon is safe: more rows are read."""
+    def _look_for_changes(
+        self,
+        conn: psycopg.Connection[Any],
+        claim: Claim,
+        prepared: Prepared,
+        checkpoint: Checkpoint | None,
+        horizon: Horizon,
+    ) -> tuple[Drift, Checkpoint | None, Probe, TableLog | None]:
+        """As `look_for_changes`. A table that the log was read for is not probed; one with `mode: log` that it was not
+        read for is always busy: it has to be read otherwise first."""
+        events = self.recorders[claim.table].events
+        reads_log = self.log is not None and prepared.plan.config.mode is TableMode.LOG
+        if self.log is not None and reads_log and (log := self.log.part_of(claim, prepared, horizon, events)):
+            return prepared.drift, checkpoint, log.probe, log
+        drift, checkpoint, found = look_for_changes(
+            conn, prepared, claim.stored_definition, claim.checkpoint, checkpoint, horizon
+        )
+        if prepared.plan.config.mode is TableMode.LOG:
+            found = replace(found, busy=True)
+        return drift, checkpoint, found, None
+
+    def inspect_again(self, claim: Claim, horizon: Horizon, moved: PgsnowError) -> Inspection:
+        """Inspect a table that was altered during its run, or whose changes in the log cannot be loaded. Reusing the
+        older horizon is safe: more rows are read. The log is not read for it in this tick any more."""
+        if self.log is not None:
+            self.log.leave(claim.table)
         self.recorders[claim.table].events.append(f"planned again: {moved}")
         source = self.context.config.table(claim.table).source
         with self.connections.one() as conn:
@@ -170,11 +231,19 @@ class Inspector:
 
 
 def look_for_sweep(
-    claim: Claim, plan: TablePlan, mark: CatalogMark | None, horizon: Horizon, *, confirmed: bool = False
+    claim: Claim,
+    plan: TablePlan,
+    mark: CatalogMark | None,
+    horizon: Horizon,
+    *,
+    confirmed: bool = False,
+    streamed: bool = False,
+    unseen: bool = False,
 ) -> tuple[Claim, SweepState | None, DueSweep | None]:
     """The claim, with the moment since which a sweep is due if that is not stored yet; the state to record after
     a comparison in this run; and the sweep that is due now. Pure. mark: read before every snapshot of this run.
-    confirmed: a person requested a sweep."""
+    confirmed: a person requested a sweep. streamed: the log shows all deletes, except those of partitions that are
+    truncated, detached or dropped by themselves. unseen: the log does not show what was deleted until now."""
     new = claim.checkpoint is None  # its target may be created by this run
     rule, applies = plan.delete_rule, new or claim.created_target == str(plan.target)
     if mark is None or rule.why or (rule.by_default and not applies):
@@ -195,20 +264,22 @@ def look_for_sweep(
     last = swept or 0.0
     reasons = {
         "no search for them was completed yet": swept is None,
+        "the log does not show what was deleted": unseen,
         "a statement of an earlier run may have inserted them again": before.unsure_since
         > max(0.0, last - STILL_RUNNING)
         or last < before.unsure_until <= now,
         "the statistics of the source began again": before.statistics != state.statistics,
-        "a partition or child table is gone": not before.leaves.keys() <= leaves.keys(),
-        "the table was truncated or rewritten": any(
-            oid in leaves and leaves[oid][0] != file for oid, (file, _) in before.leaves.items()
-        ),
+        PARTITION_GONE: not before.leaves.keys() <= leaves.keys(),
+        REWRITTEN: any(oid in leaves and leaves[oid][0] != file for oid, (file, _) in before.leaves.items()),
         "rows were deleted in the source": any(
             count != before.leaves.get(oid, (0, 0))[1] for oid, (_, count) in leaves.items()
         ),
         "sweep_every has passed since the last search": config.sweep_every > 0
         and not 0 <= now - last < config.sweep_every,
     }
+    if streamed:
+        parted = plan.source.relkind == "p" or len(leaves) > 1
+        reasons = {reason: holds and parted for reason, holds in reasons.items() if reason in OUTSIDE_THE_LOG}
     why = next((reason for reason, holds in reasons.items() if holds), "requested" if confirmed else None)
     if why is None:
         return claim, state, None

@@ -12,15 +12,18 @@ from pgsnow.sync.pipeline.spool import Spool
 from pgsnow.sync.table.context import RunContext
 
 
-def load_keys(run: RunContext, keys: Sequence[Key], *, selected: bool = False) -> None:
+def load_keys(run: RunContext, keys: Sequence[Key], *, selected: bool = False, first_batch: int = 0) -> None:
     """Load the rows of these keys (selected: only those that meet `where:`); the checkpoint does not move, except that
-    creating the target forgets it. Idempotent. Raises what reading and loading raise."""
+    creating the target forgets it. first_batch: as in LoadBatchWriter. Idempotent. Raises what reading and loading
+    raise."""
     with Spool(run.claim.run_id) as spool:
         pages = PageStream(read_keys(run.source, run.plan, keys, selected=selected), run.recorder)
         if pages.has_pages():
             run.rejected.apply_limits(run.destination.prepare().limits)
         loader = run.destination.loader(LoadFacts())
-        writer = LoadBatchWriter(run.plan, run.claim.fence, spool, run.rejected, run.recorder, run.stop)
+        writer = LoadBatchWriter(
+            run.plan, run.claim.fence, spool, run.rejected, run.recorder, run.stop, first_batch=first_batch
+        )
         for batch in writer.batches(pages):
             run.rejected.flush()
             loader.load(batch)

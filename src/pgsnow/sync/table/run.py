@@ -6,10 +6,15 @@ duplicated.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pgsnow.sync.table import steps
 from pgsnow.sync.table.backfill import ChunksRemain, backfill
 from pgsnow.sync.table.context import RunContext, TableOutcome
 from pgsnow.sync.table.deferred_load import stage_or_load
+
+if TYPE_CHECKING:
+    from pgsnow.sync.stream.log_tick import TableLog
 
 
 def sync_table(run: RunContext) -> TableOutcome:
@@ -23,8 +28,9 @@ def sync_table(run: RunContext) -> TableOutcome:
         from pgsnow.sync.table.history import follow_history  # rare
 
         run = follow_history(run)
-    if run.drift.changes:
-        steps.follow_key_names(run)
+    steps.follow_key_names(run)
+    if run.log is not None and follow_log(run, run.log):
+        return TableOutcome()
     if run.plan.config.load_every or run.plan.config.insert_only or run.claim.staged:
         at_once = stage_or_load(run)
         if at_once is None:
@@ -48,10 +54,24 @@ def sync_table(run: RunContext) -> TableOutcome:
     return TableOutcome(backfilled=done is not None)
 
 
+def follow_log(run: RunContext, log: TableLog) -> bool:
+    """Load the changes that were read from the log. False: deleted rows must be searched for as well, as those of a
+    partition that was truncated, which needs a read of the table itself. Raises LogUnusable."""
+    from pgsnow.sync.table.streaming import stream_changes  # with `mode: log`
+
+    stream_changes(run, log)
+    if run.table.sweep is not None:
+        return False
+    complete(run)
+    run.destination.batches.cleanup(wait=True)
+    return True
+
+
 def complete(run: RunContext) -> None:
     """Steps after everything is loaded: the live view shows it, before rows are removed that a file still has. Rows
     that were deleted in the source are found, if that is due, and removed from the target. Then the ranges of a
-    continuous comparison (`verify_every`) that are due are compared."""
+    continuous comparison (`verify_every`) that are due are compared. With `mode: log`, the table joins the log as soon
+    as no deleted row has to be found any more."""
     places = run.claim.places
     if run.plan.config.live_view or (places and places[0].get("live_view")):  # or it had one before
         run.destination.follow_live_view(sweeps=run.table.sweep is not None or bool(run.counted))
@@ -59,6 +79,8 @@ def complete(run: RunContext) -> None:
         from pgsnow.sync.table.deletes.sweep import sweep  # rare
 
         sweep(run)
+    if run.join is not None:
+        steps.join_log(run, run.join)
     if run.plan.config.verify_every:
         from pgsnow.sync.table.comparison.rounds import continue_round  # rare
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from pgsnow.model.checkpoint import WENT_BACK, Checkpoint
 from pgsnow.model.comparison.sweep import SweepResult
@@ -18,6 +19,9 @@ from pgsnow.sync.pipeline.load_batches import LoadBatchWriter, PageStream, batch
 from pgsnow.sync.pipeline.spool import Spool
 from pgsnow.sync.table.backfill import BackfillDone
 from pgsnow.sync.table.context import RunContext
+
+if TYPE_CHECKING:
+    from pgsnow.sync.stream.join import LogJoin
 
 INTERRUPTED = "an earlier run was interrupted, which may have replaced the content"
 
@@ -85,6 +89,8 @@ def only_advances(run: RunContext) -> bool:
 
 def reader_of(run: RunContext, *, stages: bool = False) -> Reader:
     """The reader of the changes since the checkpoint, or of everything. stages: its rows are not loaded yet."""
+    if run.join is not None:
+        run.join.begin(run.claim)
     reader = open_reader(
         run.source, run.plan, run.checkpoint, run.horizon,
         full=run.options.refresh and run.backfill is None, because=run.because,
@@ -158,6 +164,20 @@ def from_the_beginning(run: RunContext) -> RunContext:
     run.destination.batches.cleanup()  # the new run uses the same batch names
     run.rejected.begin_again()
     return replace(run, checkpoint=None, backfill=None, because=because)
+
+
+def join_log(run: RunContext, join: LogJoin) -> None:
+    """Record from where the table is read from the log, now that everything else is in the target. Not while deleted
+    rows still have to be found, which the log no longer shows."""
+    if join.begun is None:
+        return
+    swept_at = (run.claim.sweep or {}).get("swept_at")
+    none_left = run.table.state is None or swept_at == run.claim.granted_at
+    checkpoint = join.finish(run.claim) if none_left else None
+    if checkpoint is not None:
+        advance(run, checkpoint)
+        run.recorder.events.append("from now on, changes are read from the log")
+    join.end(run.claim)
 
 
 def check_fence(run: RunContext, target: PreparedTarget | None) -> None:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, TypeVar
 from pgsnow.ledger.claim import Claim, Refusal
 from pgsnow.ledger.rows import ErrorRow
 from pgsnow.model.checkpoint import Horizon
-from pgsnow.model.errors import LeaseLost, PgsnowError, SchemaMoved
+from pgsnow.model.config.table_config import TableMode
+from pgsnow.model.errors import LeaseLost, LogUnusable, PgsnowError, SchemaMoved
 from pgsnow.model.report import Status, SyncReport, TableReport
-from pgsnow.postgres.incremental.probe import idle_checkpoint
 from pgsnow.sync.runtime.context import Connections, EngineContext, RunOptions
 from pgsnow.sync.runtime.heartbeat import Heartbeat
 from pgsnow.sync.runtime.report import failure_report, table_report
@@ -54,8 +54,16 @@ def open_tick(
         stack.callback(connections.close)
         pool = ThreadPoolExecutor(context.config.parallel_tables, thread_name_prefix="pgsnow-table")
         stack.callback(pool.shutdown, wait=True, cancel_futures=True)
+        log = None
+        if any(context.config.table(claim.table).mode is TableMode.LOG for claim in claims):
+            from pgsnow.sync.stream.log_tick import LogTick  # for tables with `mode: log`
+
+            log = LogTick(
+                context, connections, run_id, reads=not (options.refresh or options.duplicates_only)
+            )
+            stack.callback(log.close)
         inspector = Inspector(
-            context, connections, outcomes.recorders, options.take_over, options.confirm_deletes
+            context, connections, outcomes.recorders, options.take_over, options.confirm_deletes, log
         )
         first = claims[0] if claims else refusals[0] if refusals else None
         has_requests = first is not None and first.has_requests
@@ -89,10 +97,13 @@ class Tick:
         return self._report()
 
     def triage(self) -> tuple[SyncReport, list[Inspection]]:
-        """Complete the idle tables, and return the inspections of the others. These are in no report, and their
-        claims are released at the end as if they had not been inspected."""
-        _, changed = self._find_changed()
-        return self._report(), changed
+        """Complete the idle tables, load the changes that were read from the log, and return the inspections of the
+        others. These are in no report, and their claims are released at the end as if they had not been inspected."""
+        horizon, changed = self._find_changed()
+        streamed = [found for found in changed if found.log is not None]
+        if horizon is not None and streamed:  # the log is read by one process
+            self._each(partial(self._run_table, horizon), streamed)
+        return self._report(), [found for found in changed if found.log is None]
 
     def replay(self, rows: Sequence[ErrorRow]) -> SyncReport:
         """Load the rows of these sync_errors entries again."""
@@ -151,7 +162,7 @@ class Tick:
 
     def _advance_idle(self, idle: Sequence[Inspection], horizon: Horizon) -> None:
         """Move the checkpoints of idle tables with one statement, because their windows would grow otherwise."""
-        moves = [(k.claim, idle_checkpoint(k.probe, k.plan, k.checkpoint, horizon)) for k in idle]
+        moves = [(k.claim, k.idle_checkpoint(horizon)) for k in idle]
         known = {
             k.claim.table: k.drift.definition_to_store(k.claim.stored_definition, k.claim.target_columns)
             for k in idle
@@ -163,6 +174,8 @@ class Tick:
             for found in idle:
                 self.outcomes.fail(found.claim, error)
             return
+        if self.inspector.log is not None:
+            self.inspector.log.staged(*(found.claim.table for found in idle))
         self.outcomes.end([(found.claim, _idle_report(found, lost)) for found in idle])
 
     def _is_to_run(self, found: Inspection) -> bool:
@@ -199,7 +212,7 @@ class Tick:
                 try:
                     outcome = (action or sync_table)(run)
                     break
-                except SchemaMoved as moved:
+                except (SchemaMoved, LogUnusable) as moved:
                     if plans == PLANS_A_TICK:
                         raise
                     found = self.inspector.inspect_again(retry_claim(run), horizon, moved)

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import fakesnow.server
+import fakesnow.transforms
 from fakesnow.transforms import stage
+from sqlglot import exp
 
 from pgsnow.embedded.snowflake.hooks.cursor import Execute, rewrite_text, wrap_execute
 from pgsnow.embedded.snowflake.hooks.errors import not_implemented
@@ -63,7 +65,6 @@ def describe_stages_fully() -> None:
 
     def stage_info(request: Any, expression: Any, data: dict[str, Any]) -> dict[str, Any]:
         data.update(COMMAND_FIELDS)
-        data.setdefault("sourceCompression", "auto_detect")
         info = {**stock(request, expression, data), **STAGE_FIELDS}
         return {**info, "creds": NO_SECOND_PUT} if _is_uploaded_as_it_is(request, data) else info
 
@@ -75,6 +76,21 @@ def _is_uploaded_as_it_is(request: Any, data: dict[str, Any]) -> bool:
     by_python = str(request.headers.get("User-Agent", "")).startswith("PythonConnector/")
     pattern = any(character in data["src_locations"][0] for character in "*?[")
     return by_python and not data["autoCompress"] and not pattern
+
+
+def put_with_a_known_compression() -> None:
+    """Stock: tells the client to detect a file's compression, whatever SOURCE_COMPRESSION says."""
+    stock = fakesnow.transforms.put_stage
+
+    def put_stage(expression: Any, *arguments: Any) -> Any:
+        found = stock(expression, *arguments)
+        if isinstance(expression, exp.Put):
+            options = stage.parse_options(expression.args.get("properties") or [])
+            said = str(options.get("SOURCE_COMPRESSION", "auto_detect")).lower()
+            found.args["put_stage_data"]["sourceCompression"] = said
+        return found
+
+    fakesnow.transforms.put_stage = put_stage
 
 
 def put_to_quoted_places() -> None:

@@ -61,7 +61,8 @@ NODES_OF = {name: frozenset(nodes) for nodes, names in NODES.items() for name in
 
 def walk_only_where_needed() -> None:
     """Stock: walks through a statement's whole tree eighty times, half of the time that the emulator spends in Python
-    on a MERGE. Here a transformation is left out if the tree has no node that it could change."""
+    on a MERGE, and copies it each time. Here it is copied once, and a transformation is left out if the tree has no
+    node that it could change."""
     cursor = fakesnow.cursor.FakeSnowflakeCursor
     stock = cursor._transform
 
@@ -76,14 +77,15 @@ class NeededWalks:
 
     def __init__(self, tree: Any) -> None:
         self.tree = tree
+        self._is_copy = False
         self._classes: set[type[Any]] | None = None
 
     def transform(self, function: Callable[..., Any], **options: Any) -> NeededWalks:
         """As the tree's own method."""
         nodes = NODES_OF.get(name_of(function))
         if nodes is None or not nodes.isdisjoint(self._known_classes()):
-            self.tree = self.tree.transform(function, **options)
-            self._classes = None
+            self.tree = self.tree.transform(function, **{**options, "copy": not self._is_copy})
+            self._is_copy, self._classes = True, None
         return self
 
     def _known_classes(self) -> set[type[Any]]:

@@ -33,7 +33,7 @@ def change_rows(cursor: Any, command: str, bound: Sequence[Any] | None = None) -
     """
     if cursor._conn.nop_regexes or not cursor._conn._autocommit:
         return False
-    statement = fakesnow.cursor.parse_one(cursor._inline_variables(command))
+    statement = _without_positions(fakesnow.cursor.parse_one(cursor._inline_variables(command)))
     merge = as_merge(statement)
     clauses = clauses_of(merge)
     if clauses is None:
@@ -47,6 +47,15 @@ def change_rows(cursor: Any, command: str, bound: Sequence[Any] | None = None) -
     columns = [*clauses.kinds, *([MULTI_JOINED] if statement is not merge else ())]
     cursor._execute(_answer(columns, merging.run()))
     return True
+
+
+def _without_positions(tree: Any) -> Any:
+    """The tree without the positions of its names and constants in the text, which are most of the work of each copy of
+    a part of it."""
+    for node in tree.walk():
+        if isinstance(node, exp.Identifier | exp.Literal):
+            node._meta = None
+    return tree
 
 
 class WholeRowMerge:

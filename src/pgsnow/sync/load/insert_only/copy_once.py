@@ -57,7 +57,7 @@ def copy_once(load: LoadContext, batches: Origins) -> bool:
         if known:
             load.target.begin_again(PARTLY, doubt=False)
         raise
-    load.target.notes.fence = None
+    load.target.note_fence(None)
     load.table.add_rows(None if load.session.failed else result.inserted)
     load.recorder.load_units += 1
     load.recorder.applied(result)

@@ -22,14 +22,15 @@ REFUSED_SECONDS = 3600.0
 ADVICE = "Grant CREATE VIEW and CREATE FILE FORMAT on its schema to the role, or leave out `live_view`."
 
 
-def follow(load: LoadContext, *, sweeps: bool) -> None:
-    """See `Destination.follow_live_view`."""
+def follow(load: LoadContext, *, sweeps: bool, loaded: bool = True) -> None:
+    """See `Destination.follow_live_view`. loaded: False if the run has loaded none of its own rows yet, and has
+    altered columns: the view fails as long as it names a column that was renamed or dropped."""
     notes, table = load.target.notes, load.table
     if time.monotonic() < notes.live_view_refused_until:
         return
     try:
         if load.plan.config.live_view:
-            _renew(load, sweeps=sweeps)
+            _renew(load, always=sweeps or not loaded, loaded=loaded)
         elif load.session.do(lambda session: drop_live_view(session, load.plan.target)):
             load.recorder.events.append(f"dropped view {live_view_name(load.plan.target)}")
     except (AccessDenied, TableError) as refused:
@@ -43,11 +44,11 @@ def follow(load: LoadContext, *, sweeps: bool) -> None:
         table.remember_live_view(made=False)
 
 
-def _renew(load: LoadContext, *, sweeps: bool) -> None:
+def _renew(load: LoadContext, *, always: bool, loaded: bool) -> None:
     notes = load.target.notes
-    if notes.live_view is not None and not (load.recorder.statements or sweeps):
+    if notes.live_view is not None and not (load.recorder.statements or always):
         return
-    view = _view_of(load)
+    view = _view_of(load, load.table.claim.fence if loaded else load.table.claim.fence - 1)
     if view is None or view == notes.live_view:
         return
     if load.table.claim.staged and notes.live_view is not None and view.differs_by_fence(notes.live_view):
@@ -64,14 +65,15 @@ def _renew(load: LoadContext, *, sweeps: bool) -> None:
     notes.live_view_looked_at = notes.live_view_looked_at if is_ours else now
 
 
-def _view_of(load: LoadContext) -> LiveView | None:
-    """The view as it must be now; None: no statement can read the table's files."""
+def _view_of(load: LoadContext, fence: int) -> LiveView | None:
+    """The view as it must be now; None: no statement can read the table's files. fence: the target has all rows up to
+    it, except staged ones."""
     plan, claim = load.plan, load.table.claim
     name = batch_name(plan, 0, 0)
     batch = load.stage.origin(plan.target, name) if reads_files(plan) else None
     if batch is None:
         return None
-    loaded_until = min((staged.fence - 1 for staged in claim.staged), default=claim.fence)
+    loaded_until = min((staged.fence - 1 for staged in claim.staged), default=fence)
     folder = batch.removesuffix(name.rpartition("/")[2] + "/")
     own, marked = plan.metadata_columns, DELETED_AT_COLUMN in (load.target.columns or ())
     if marked and DELETED_AT not in own:  # of a time with `deletes: soft`

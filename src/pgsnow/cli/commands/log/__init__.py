@@ -1,0 +1,1 @@
+"""`pgsnow log`: slot and publication for tables with `mode: log`."""

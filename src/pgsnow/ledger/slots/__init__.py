@@ -1,0 +1,1 @@
+"""Replication slots: what is known of them, and which worker reads one."""

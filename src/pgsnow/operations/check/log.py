@@ -1,0 +1,91 @@
+"""Check of what tables with `mode: log` need: server, role, publication, slot, replica identities."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import psycopg
+
+from pgsnow.ledger.ledger import Ledger
+from pgsnow.model.config.options import LogReader
+from pgsnow.model.config.sync_config import SyncConfig
+from pgsnow.model.log.slot import SlotAction, server_problem
+from pgsnow.operations.check.result import CheckResult, failed, ok, warning
+from pgsnow.operations.log.inspect import LogInspection, inspect
+from pgsnow.postgres.catalog.log_rights import LogFacts, log_facts
+
+LOG = "log"
+_SETUP = "pgsnow log setup"
+MEGABYTE = 1 << 20
+
+
+def check_log(config: SyncConfig, ledger: Ledger, conn: psycopg.Connection) -> Iterator[CheckResult]:
+    """The results; none if no table has `mode: log`. Raises SourceUnavailable, LedgerUnavailable."""
+    if not config.logged:
+        return
+    found, facts = inspect(config, ledger, conn), log_facts(conn)
+    yield from _role(facts, config)
+    yield _slot(found)
+    for name, problem in found.problems.items():
+        fix = " ".join(problem.fixes) or "Write another `mode`."
+        # The table is synced all the same, without the log.
+        yield warning(name, f"cannot be read from the log: {problem.why}", fix)
+    named = {str(table.source): table.name for table in config.logged}
+    for source, why in found.verdict.unpublished.items():
+        if named[source] not in found.problems:
+            yield warning(named[source], f"is not read from the log yet: {why}", _SETUP)
+    if server_problem(found.state) is None:
+        yield from _limits(found, facts)
+
+
+def _role(facts: LogFacts, config: SyncConfig) -> Iterator[CheckResult]:
+    if not facts.may_replicate:
+        yield failed(LOG, f"role {facts.role} may not use replication", facts.grant)
+    if facts.free_senders <= 0 and config.log_reader is not LogReader.PEEK:
+        yield warning(
+            LOG,
+            "every place of max_wal_senders is taken: the log is read with SQL, which costs the source more",
+            "Raise max_wal_senders, which needs a restart.",
+        )
+
+
+def _slot(found: LogInspection) -> CheckResult:
+    verdict, retained = found.verdict, found.state.retained // MEGABYTE
+    if verdict.action is SlotAction.REFUSE:
+        return failed(LOG, f"the log is not read: {verdict.why}", verdict.advice)
+    if verdict.action is SlotAction.CREATE:
+        fix = _SETUP if not found.known.generation else "Nothing: the next tick makes it, and loses nothing."
+        return warning(LOG, verdict.why, verdict.advice or fix)
+    if found.known.trouble:
+        return warning(LOG, f"the log is not read: {found.known.trouble}", "pgsnow log status")
+    held = f"; it holds back {retained:,} MB of log, of at most {found.most_retained // MEGABYTE:,} MB"
+    if found.state.retained > found.most_retained // 2:
+        by = f" The oldest open transaction is {found.oldest}." if found.oldest else ""
+        return warning(LOG, f"slot {found.slot}{held}", f"pgsnow log status.{by}")
+    return ok(LOG, f"slot {found.slot}, publication {found.publication}{held}")
+
+
+def _limits(found: LogInspection, facts: LogFacts) -> Iterator[CheckResult]:
+    state = found.state
+    if state.keep is None:
+        yield warning(
+            LOG,
+            "max_slot_wal_keep_size is not set: while no worker runs, nothing limits the log that the slot holds back",
+            "ALTER SYSTEM SET max_slot_wal_keep_size = '16GB'; SELECT pg_reload_conf();",
+        )
+    if facts.standby_slots and facts.synchronized == "":
+        names = ", ".join(facts.standby_slots)
+        yield warning(
+            LOG,
+            f"standbys are connected ({names}), and one that takes over may lack log that was read already: the tables"
+            " are then read in the ordinary way",
+            f"ALTER SYSTEM SET synchronized_standby_slots = '{names}'; SELECT pg_reload_conf(); and"
+            " sync_replication_slots = on on the standbys.",
+        )
+    if facts.idle_timeout not in (None, "0"):
+        yield warning(
+            LOG,
+            f"idle_replication_slot_timeout is {facts.idle_timeout}: the server gives up a slot that is not read for"
+            " that long",
+            "ALTER SYSTEM SET idle_replication_slot_timeout = 0; or more than the longest pause of the workers.",
+        )

@@ -1,0 +1,78 @@
+"""Checkpoints of tables whose changes are read from the log (`mode: log`).
+
+The ordinary part of such a checkpoint moves with each read of the log, so that an ordinary read by transaction id can
+continue from it when the log cannot: a snapshot is taken first, then the end of the log is noted, and the log is read
+to there. No commit that the snapshot shows lies behind that end.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg.sql import SQL
+
+from pgsnow.model.checkpoint import Checkpoint, Horizon, ReadMode, is_restarted
+from pgsnow.model.plan import TablePlan
+from pgsnow.postgres import sql
+from pgsnow.postgres.errors import translating
+from pgsnow.postgres.incremental.next_checkpoint import ReadPoint
+from pgsnow.postgres.incremental.probe import Probe
+from pgsnow.postgres.incremental.strategy import reason_in_xids, reason_to_read_all
+
+
+@dataclass(frozen=True, slots=True)
+class LogPoint:
+    """A snapshot, by its xmin and xmax, and the end of the log (LSN, flushed or not) after it was taken."""
+
+    x: int
+    xmax: int
+    lsn: int
+
+
+def take_log_point(conn: psycopg.Connection[Any]) -> LogPoint:
+    """The present point. `conn` is in autocommit mode. Raises SourceUnavailable, SourceAccessDenied."""
+    with translating("the source's log"):
+        ((x, xmax, lsn),) = conn.execute(SQL("select {}, {}").format(sql.TXIDS, sql.LSN)).fetchall()
+    return LogPoint(x, xmax, lsn)
+
+
+def still_invisible(conn: psycopg.Connection[Any], xids: frozenset[int]) -> frozenset[int]:
+    """Those of these transaction ids (32 bits) whose transactions have not ended for a new snapshot. A commit is in the
+    log before other sessions see its rows: with synchronous replication, long before. Raises SourceUnavailable."""
+    if not xids:
+        return xids
+    query = SQL(
+        "select (x & 4294967295)::bigint from txid_snapshot_xip(txid_current_snapshot()) x"
+        " where (x & 4294967295) = any (%s::bigint[])"
+    )
+    with translating("the source's log"):
+        return frozenset(x for (x,) in conn.execute(query, [[*xids]]).fetchall())
+
+
+def running_xids(conn: psycopg.Connection[Any]) -> frozenset[int]:
+    """The ids (32 bits) of transactions that have not ended for a new snapshot. Raises SourceUnavailable."""
+    query = SQL("select (x & 4294967295)::bigint from txid_snapshot_xip(txid_current_snapshot()) x")
+    with translating("the source's log"):
+        return frozenset(x for (x,) in conn.execute(query).fetchall())
+
+
+def stream_probe(plan: TablePlan, checkpoint: Checkpoint, horizon: Horizon, point: LogPoint) -> Probe | None:
+    """The probe of a table that the log is read for, without a statement; None: the checkpoint cannot be continued
+    from, or the server was restarted, which an ordinary read has to follow."""
+    if checkpoint.mode is not ReadMode.XMIN or checkpoint.reset_to is not None:
+        return None
+    if reason_to_read_all(plan, checkpoint, horizon) or is_restarted(checkpoint, horizon):
+        return None
+    if reason_in_xids(checkpoint, point.x, point.xmax):
+        return None
+    at = ReadPoint(
+        ReadMode.XMIN,
+        point.x,
+        point.xmax,
+        shape=plan.shape,
+        audit_every=plan.config.audit_every,
+        lsn=point.lsn,
+    )
+    return Probe(at, busy=False, full_read=None)

@@ -1,0 +1,212 @@
+"""A bounded session that reads the log: from where the slot was confirmed to a noted position, then it is confirmed.
+
+https://www.postgresql.org/docs/current/protocol-logical-replication.html"""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import psycopg
+from psycopg import pq
+from psycopg.errors import error_from_result
+
+from pgsnow.postgres.errors import translated
+from pgsnow.postgres.replication import messages as m
+from pgsnow.postgres.replication.assemble import LogAssembler
+from pgsnow.postgres.replication.connection import (
+    LogSource,
+    confirmed_position,
+    end_copy,
+    flush_log,
+    send_status,
+    slot_failed,
+)
+from pgsnow.postgres.replication.reading import LogBudget
+from pgsnow.postgres.replication.spool import MEMORY, SpoolBudget
+from pgsnow.postgres.replication.spooled import SpooledReading
+
+_QUIET, _QUIET_LONGEST = 0.02, 0.5
+"""Seconds without a message after which the server is asked how far it is: at first, and after many times."""
+_SILENT_UNTIL_FLUSH = 2
+_SILENT_AT_LIMIT = 8
+"""Times that the server was asked in vain: until it is told to write its log to disk, and until a read that has reached
+its limit ends although nothing came."""
+_STATUS_EVERY = 10.0
+"""Seconds after which the server is told that we are alive."""
+
+
+class LogSession:
+    """One open session; not for several threads at a time. Close it.
+
+    `sql_connection` is an ordinary connection to the same server, used for short queries during calls only.
+    check: called about twice a second while a call waits or reads; what it raises ends the call."""
+
+    def __init__(
+        self,
+        conn: psycopg.Connection[Any],
+        sql_connection: psycopg.Connection[Any],
+        source: LogSource,
+        log: LogAssembler,
+        check: Callable[[], None],
+    ) -> None:
+        self._conn = conn
+        self._pgconn = conn.pgconn
+        self._sql = sql_connection
+        self._source = source
+        self._confirmed = log.position
+        self._log = log
+        self._check = check
+        self._checked = self._sent = time.monotonic()
+
+    @property
+    def position(self) -> int:
+        """Where the next read begins."""
+        return self._log.position
+
+    @property
+    def open_transactions(self) -> dict[int, int]:
+        """Streamed transactions that are still open, by id, and the bytes of their changes that were read. They are
+        read again from their beginning if the session is closed."""
+        return {xid: streamed.size for xid, streamed in self._log.streamed.items()}
+
+    def read(self, until: int, budget: LogBudget = LogBudget()) -> SpooledReading:
+        """Read until every transaction is known that committed at or before `until`, or to a limit of the budget. A
+        limit holds at the first end of a transaction after it, so that every read but one of a server that does not go
+        on makes progress.
+
+        After an error the session can only be closed; nothing of what the call read is kept. Raises SourceUnavailable,
+        SlotLost, PublicationMissing, LogSpoolFull, LogMalformed, SpoolUnavailable, SpoolDenied, and what check
+        raises."""
+        log, limit = self._log, time.monotonic() + budget.seconds
+        reading = log.new_reading()
+        try:
+            silent = 0
+            while log.position < until:
+                if self._take_some():
+                    silent = 0
+                elif not self._wait(min(_QUIET * 2**silent, _QUIET_LONGEST)):
+                    silent += 1
+                    self._ask(silent)
+                self._check_sometimes()
+                over = reading.size >= budget.size or time.monotonic() >= limit
+                may_end = log.position > reading.begin or silent >= _SILENT_AT_LIMIT
+                if over and may_end and log.between:
+                    return log.finish(log.position, complete=False)
+            return log.finish(log.position, complete=True)
+        except psycopg.Error as error:
+            raise slot_failed(self._sql, self._source.slot, error) from error
+        except OSError as error:
+            raise translated(error) from error
+
+    def confirm(self, position: int) -> None:
+        """Let the slot's position move here, so that the server may remove older log. Returns when the server shows it.
+        Idempotent. Raises SourceUnavailable."""
+        if position <= self._confirmed:
+            return
+        self._confirmed = position
+        try:
+            self._send()
+            self._source.wait_for(self._sql, position)
+        except (psycopg.Error, OSError):  # the server ended it meanwhile, for example at wal_sender_timeout
+            self.close()
+            self._source.confirm(self._sql, position)
+
+    def close(self) -> None:
+        """End the session, so that another one can read the slot. Idempotent; never raises the driver's errors."""
+        self._log.discard()
+        with contextlib.suppress(psycopg.Error, OSError):
+            if self._pgconn.status == pq.ConnStatus.OK:
+                end_copy(self._pgconn)
+        with contextlib.suppress(psycopg.Error, OSError):
+            self._conn.close()
+
+    def _take_some(self) -> bool:
+        """Take what has come, to the next end of a transaction; False: nothing has come."""
+        fetch, take, taken = self._pgconn.get_copy_data, self._log.take, False
+        while True:
+            size, message = fetch(1)
+            if size == 0:
+                return taken
+            if size < 0:
+                self._raise_end()
+            if message[0] == m.DATA:
+                if take(message[m.HEAD :]):
+                    return True
+                taken = True
+            elif message[0] == m.KEEPALIVE and self._moves(message):
+                return True
+
+    def _moves(self, keepalive: memoryview) -> bool:
+        """Answer the server, if it asks for that; True if its position moved."""
+        _, position, _, reply = m.KEEPALIVE_BODY.unpack(keepalive)
+        if reply:
+            self._send()
+        moved = self._log.between and position > self._log.position
+        if moved:
+            self._log.position = position
+        return bool(moved)
+
+    def _ask(self, silent: int) -> None:
+        """Nothing has come for a while: ask the server how far it is. It may have written less of its log to disk than
+        we were told to read, as a transaction that is open, or one with synchronous_commit = off, is not a reason to do
+        so for a while."""
+        self._send(reply=True)
+        if silent == _SILENT_UNTIL_FLUSH:
+            with contextlib.suppress(psycopg.Error):  # a standby, or no privilege: it takes longer then
+                self._sql.execute(flush_log(self._sql.info.server_version).encode())
+
+    def _check_sometimes(self) -> None:
+        now = time.monotonic()
+        if now - self._sent > _STATUS_EVERY:
+            self._send()
+        if now - self._checked > _QUIET_LONGEST:
+            self._checked = now
+            self._check()
+
+    def _wait(self, seconds: float) -> bool:
+        """Wait until something comes; False: nothing did."""
+        ready = bool(select.select([self._pgconn.socket], [], [], seconds)[0])
+        self._pgconn.consume_input()
+        return ready
+
+    def _send(self, *, reply: bool = False) -> None:
+        """Tell the server what is confirmed, and that we are alive."""
+        self._sent = time.monotonic()
+        send_status(self._pgconn, self._confirmed, reply=reply)
+
+    def _raise_end(self) -> NoReturn:
+        """The server has ended the session."""
+        while (result := self._pgconn.get_result()) is not None:
+            if result.status == pq.ExecStatus.FATAL_ERROR:
+                raise error_from_result(result)
+        raise psycopg.OperationalError("the server ended the session that reads the log")
+
+
+def open_session(
+    source: LogSource,
+    sql_connection: psycopg.Connection[Any],
+    *,
+    folder: Path,
+    spool_limit: int,
+    memory: int = MEMORY,
+    check: Callable[[], None] = lambda: None,
+) -> LogSession:
+    """Begin to read the slot. sql_connection: an ordinary connection to the source. folder: for changes beyond
+    memory (bytes), of which spool_limit is the most (bytes). check: see LogSession.
+
+    Raises LogSessionUnavailable if only SQL functions can read the slot now; SlotBusy; SlotLost; SourceUnavailable,
+    SourceAccessDenied."""
+    conn = source.start(sql_connection)
+    try:
+        begin = confirmed_position(sql_connection, source.slot)
+    except psycopg.Error as error:
+        conn.close()
+        raise slot_failed(sql_connection, source.slot, error) from error
+    return LogSession(
+        conn, sql_connection, source, LogAssembler(SpoolBudget(folder, spool_limit, memory), begin), check
+    )

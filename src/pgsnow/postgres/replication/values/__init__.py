@@ -1,0 +1,1 @@
+"""The values of changes in the log: where they are in the messages, and what Arrow arrays they become."""

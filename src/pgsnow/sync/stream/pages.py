@@ -1,0 +1,268 @@
+"""Pages of changes of one table, from the blocks that were read from the log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pgsnow.model.batch import Page
+from pgsnow.model.errors import KeyNotLogged, LogUnusable
+from pgsnow.model.plan import TablePlan
+from pgsnow.postgres.connection import Source
+from pgsnow.postgres.convert.convert import Converted, Converter
+from pgsnow.postgres.replication.reading import ChangeBlock
+from pgsnow.postgres.replication.values.decode import FULL, ChangeDecoder
+from pgsnow.postgres.replication.values.tuples import (
+    DELETE,
+    INSERT,
+    TRUNCATE,
+    UPDATE,
+    Numbers,
+    RawChanges,
+    RawColumn,
+    joined,
+    raw_changes,
+)
+from pgsnow.sync.stream.change_page import ChangeCounts, ChangePage
+from pgsnow.sync.stream.compaction import Compacted, compacted, key_codes
+
+PAGE_CHANGES = 131_072
+PAGE_BYTES = 16 * 1024 * 1024
+"""Changes, and bytes of their messages, after which a page is full."""
+
+
+def change_pages(
+    blocks: Iterable[ChangeBlock], plan: TablePlan, source: Source, *, settled: int = 0
+) -> Iterator[ChangePage]:
+    """The changes in the order of their commits, in pages of some 100,000 changes. A page does not depend on an earlier
+    one, but what its rows lack is in the target only when all earlier pages were loaded: see `BatchKeys`.
+
+    source: asked to convert values of types that only it knows, over one of its connections. settled: as in
+    LogPosition; no page has changes from before and after it. Raises RelationChanged, KeyNotLogged, ChangesMalformed
+    (pages that were given before are right), SourceUnavailable, SourceAccessDenied.
+    """
+    maker = _PageMaker(plan, source)
+    waiting: list[_Part] = []
+    for block in blocks:
+        for part in maker.parts(block, settled):
+            if waiting and (part.form != waiting[0].form or _is_full(waiting)):
+                yield maker.page(waiting)
+                waiting = []
+            waiting.append(part)
+    if waiting:
+        yield maker.page(waiting)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Some changes. size: bytes of their messages. whole_old: old rows are whole (REPLICA IDENTITY FULL). settled: the
+    target may have the changes already."""
+
+    changes: RawChanges
+    size: int
+    whole_old: bool
+    settled: bool
+
+    @property
+    def form(self) -> tuple[bool, bool]:
+        """A page only has parts of one form."""
+        return self.whole_old, self.settled
+
+
+def _is_full(parts: Sequence[_Part]) -> bool:
+    changes, size = sum(part.changes.count for part in parts), sum(part.size for part in parts)
+    return changes >= PAGE_CHANGES or size >= PAGE_BYTES
+
+
+class _PageMaker:
+    """Makes the pages of one table."""
+
+    def __init__(self, plan: TablePlan, source: Source) -> None:
+        self._plan = plan
+        self._table = str(plan.source.name)
+        self._decoder = ChangeDecoder(plan, source)
+        self._names = [field.source for field in plan.fields]
+        # Not only where the database does not check its texts: they were on a disk meanwhile.
+        self._converter = Converter(plan, checks_text=True)
+        self._keys = Converter(self._decoder.key_plan(), checks_text=True)
+
+    def parts(self, block: ChangeBlock, settled: int) -> Iterator[_Part]:
+        """The changes of a block, those apart that the target may have already."""
+        self._decoder.check(block.relation)
+        changes, whole_old = raw_changes(block, self._names), block.relation.identity == FULL
+        early = int(np.searchsorted(block.commits, settled, "right"))
+        for some, is_early in ((slice(0, early), True), (slice(early, None), False)):
+            if (part := changes.part(some)).count:
+                yield _Part(part, int(block.lengths[some].sum()), whole_old, is_early)
+
+    def page(self, parts: Sequence[_Part]) -> ChangePage:
+        """One page of parts of one form."""
+        whole_old, settled = parts[0].form
+        changes = joined([part.changes for part in parts])
+        counts = _counts(changes)
+        last_commit = int(changes.commits[-1])
+        truncates = np.flatnonzero(changes.kinds == TRUNCATE)
+        if len(truncates):
+            changes = changes.part(slice(int(truncates[-1]) + 1, None))
+        changes = self._with_whole_keys(changes, whole_old=whole_old)
+        keys = {
+            field.source: self._decoder.decoded(field, changes.columns[field.source].texts)
+            for field in self._decoder.key
+        }
+        found = compacted(changes, key_codes([*keys.values()]), whole_old=whole_old)
+        lacking = _any_of(found.lacking)
+        converted = self._rows(changes, found, keys)
+        deleted = self._keys.convert(_taken(keys, found.deleted_keys))
+        commits = pa.array(changes.commits[found.rows])
+        return ChangePage(
+            page=Page(converted.rows, converted.rejected, converted.changed),
+            commits=_good(commits, converted),
+            unchanged=None if lacking is None else _good(self._unchanged(found), converted),
+            moved=None if lacking is None or settled else self._moved(keys, found, lacking, converted),
+            deleted=deleted.rows,
+            deleted_commits=_good(pa.array(changes.commits[found.deleted]), deleted),
+            truncates=len(truncates) > 0,
+            counts=counts,
+            last_commit=last_commit,
+        )
+
+    def _with_whole_keys(self, changes: RawChanges, *, whole_old: bool) -> RawChanges:
+        """The key of a new row that did not change may be left out where it is stored out of line (TOAST); the old row
+        has it then. Raises KeyNotLogged for an old row without it."""
+        columns = dict(changes.columns)
+        for name in self._plan.pk:
+            column = columns[name]
+            old = changes.old[changes.old >= 0]
+            if len(old) and not whole_old and column.texts.take(pa.array(old)).null_count:
+                raise KeyNotLogged(
+                    f"{self._table}: a deleted row in the log lacks {name}, a column of its key"
+                )
+            if column.unchanged is not None:
+                columns[name] = self._with_old(name, column, changes)
+        return replace(changes, columns=columns)
+
+    def _with_old(self, name: str, column: RawColumn, changes: RawChanges) -> RawColumn:
+        assert column.unchanged is not None
+        both = (changes.new >= 0) & (changes.old >= 0)
+        new, old = changes.new[both], changes.old[both]
+        at = np.arange(len(column.texts))
+        left_out = column.unchanged[new]
+        at[new[left_out]] = old[left_out]
+        if column.unchanged[at].any():
+            raise KeyNotLogged(f"{self._table}: a changed row in the log lacks {name}, a column of its key")
+        return RawColumn(column.texts.take(pa.array(at)), None)
+
+    def _rows(self, changes: RawChanges, found: Compacted, keys: Mapping[str, pa.Array]) -> Converted:
+        """The rows that are there in the end, converted; what they lack is NULL."""
+        arrays = []
+        for field in self._plan.fields:
+            name = field.source
+            at = found.values[name]
+            key = keys.get(name)
+            whole = key if key is not None else self._decoder.decoded(field, changes.columns[name].take(at))
+            arrays.append(whole if key is None else whole.take(pa.array(at)))
+        return self._converter.convert(pa.RecordBatch.from_arrays(arrays, names=self._names))
+
+    def _unchanged(self, found: Compacted) -> pa.Array:
+        """ChangePage.unchanged, before bad rows are left out."""
+        names = [name for name in self._names if name in found.lacking]
+        masks = np.stack([found.lacking[name] for name in names], axis=1)
+        combinations, which = np.unique(masks, axis=0, return_inverse=True)
+        places = [self._names.index(name) for name in names]
+        texts = [
+            "".join(f".{place}" for place, missing in zip(places, row, strict=True) if missing) + "."
+            if any(row)
+            else None
+            for row in combinations.tolist()
+        ]
+        return pa.array(texts, pa.string()).take(pa.array(which.reshape(-1)))
+
+    def _moved(
+        self, keys: Mapping[str, pa.Array], found: Compacted, lacking: Numbers, rows: Converted
+    ) -> pa.RecordBatch | None:
+        """ChangePage.moved. Raises LogUnusable if a former key is one that the target cannot hold."""
+        moved = lacking & found.moved
+        if rows.good is not None:
+            good = rows.good.to_numpy(zero_copy_only=False)
+            moved, origins = moved[good], found.origins[good]
+        else:
+            origins = found.origins
+        if not moved.any():
+            return None
+        former = self._keys.convert(_taken(keys, origins[moved]))
+        if former.rejected:
+            raise LogUnusable(
+                f"{self._table}: the key of a row changed, and the target cannot hold its former key"
+            )
+        at = np.cumsum(moved) - 1
+        order = pa.array(at, mask=~moved)
+        return former.rows.take(order)
+
+
+def _counts(changes: RawChanges) -> ChangeCounts:
+    found = np.bincount(changes.kinds, minlength=256)
+    return ChangeCounts(*(int(found[kind]) for kind in (INSERT, UPDATE, DELETE, TRUNCATE)))
+
+
+def _taken(keys: Mapping[str, pa.Array], at: Numbers) -> pa.RecordBatch:
+    order = pa.array(at)
+    return pa.RecordBatch.from_arrays([key.take(order) for key in keys.values()], names=[*keys])
+
+
+def _good(values: pa.Array, converted: Converted) -> pa.Array:
+    """The values of the good rows."""
+    return values if converted.good is None else values.filter(converted.good)
+
+
+def _any_of(masks: Mapping[str, Numbers]) -> Numbers | None:
+    """Rows that are set in one of the masks; None: there are no masks."""
+    if not masks:
+        return None
+    found: Numbers = np.logical_or.reduce([*masks.values()])
+    return found
+
+
+class BatchKeys:
+    """The keys that the pages of one load batch have touched. pk: the names of the key's columns."""
+
+    def __init__(self, pk: Sequence[str]) -> None:
+        self._pk = [*pk]
+        self._touched: list[pa.RecordBatch] = []
+
+    def admits(self, page: ChangePage) -> bool:
+        """False: the page must begin a new load batch, because a row in it takes columns that did not change from a key
+        that the batch has touched, or because the table was truncated before it."""
+        if not self._touched or page.truncates:
+            return not self._touched
+        needed = needed_keys(page, self._pk)
+        if needed.num_rows == 0:
+            return True
+        together = [
+            pa.chunked_array([part.column(at) for part in (needed, *self._touched)]).combine_chunks()
+            for at in range(len(self._pk))
+        ]
+        codes = key_codes(together)
+        return not np.isin(codes[: needed.num_rows], codes[needed.num_rows :]).any()
+
+    def add(self, page: ChangePage) -> None:
+        """Count the page's keys among those of the batch."""
+        self._touched += [page.page.rows.select(self._pk), page.deleted]
+
+
+def needed_keys(page: ChangePage, pk: Sequence[str]) -> pa.RecordBatch:
+    """The keys of the rows in the target from which rows of the page take the columns that they lack."""
+    own = page.page.rows.select([*pk])
+    if page.unchanged is None:
+        return own.slice(0, 0)
+    if page.moved is not None:
+        is_moved = page.moved.column(0).is_valid()
+        columns = [
+            pc.if_else(is_moved, moved, present)
+            for moved, present in zip(page.moved.columns, own.columns, strict=True)
+        ]
+        own = pa.RecordBatch.from_arrays(columns, names=[*pk])
+    return own.filter(page.unchanged.is_valid())

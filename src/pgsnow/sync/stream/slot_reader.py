@@ -1,0 +1,250 @@
+"""Reads the slot up to the present end of the log, and confirms how far its changes are durable."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psycopg
+
+from pgsnow.ledger.slots.store import SlotClaim, SlotRefusal
+from pgsnow.model.checkpoint import Horizon
+from pgsnow.model.config.options import LogReader
+from pgsnow.model.errors import LeaseLost, LogGap, LogSessionUnavailable, PgsnowError, SlotBusy
+from pgsnow.model.log.slot import KnownSlot, LogState, SlotAction, SlotVerdict, slot_verdict
+from pgsnow.postgres.incremental.streaming import LogPoint, running_xids, still_invisible, take_log_point
+from pgsnow.postgres.replication.connection import LogSource
+from pgsnow.postgres.replication.fingerprint import inspect_log
+from pgsnow.postgres.replication.peek import LogPeek
+from pgsnow.postgres.replication.reading import LogBudget, LogReading
+from pgsnow.postgres.replication.session import LogSession, open_session
+from pgsnow.postgres.replication.slot import create_slot, drop_slot
+from pgsnow.sync.pipeline.spool import Spool
+from pgsnow.sync.runtime.context import Connections, EngineContext
+from pgsnow.sync.runtime.log import logger
+
+MEGABYTE = 1 << 20
+PINNED = 64 * MEGABYTE
+"""Bytes of log before the confirmed position from which on a read is expensive."""
+READ_SHARE = 0.05
+LONGEST_WAIT = 600.0
+"""Seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogRead:
+    """The result of one read. point: taken before the end that was read to. barred: by `schema.table`, why the log may
+    lack changes of it. unsettled: transactions that the log has shown as committed, and snapshots did not yet."""
+
+    generation: int
+    reading: LogReading
+    point: LogPoint
+    barred: Mapping[str, str]
+    unsettled: frozenset[int] = frozenset()
+
+
+@dataclass(eq=False)
+class SlotReader:
+    """One slot in one tick: call `read` once, then `confirm`, then `close`. Not thread-safe."""
+
+    context: EngineContext
+    connections: Connections
+    run_id: str
+    holder: str
+    ledger_id: str
+    now: float
+    """Seconds since 1970, by the ledger's clock."""
+    busy: str | PgsnowError | None = None
+    """Why the tables wait for a later tick: a worker of this ledger reads the slot at present, or each read costs
+    much; or the error, if something else reads the slot."""
+    problem: str = field(default="", init=False)
+    """Why the log could not be read; '' if it was."""
+    _open: ExitStack = field(default_factory=ExitStack, init=False)
+    _claim: SlotClaim | None = field(default=None, init=False)
+    _state: LogState | None = field(default=None, init=False)
+    _session: LogSession | LogPeek | None = field(default=None, init=False)
+    _found: LogRead | None = field(default=None, init=False)
+    _seconds: float = field(default=0.0, init=False)
+
+    def read(self, horizon: Horizon, *, needed: bool = True) -> LogRead | None:
+        """Read the log to its present end. None: no table can be read from it in this tick; the ledger says why. Raises
+        what the ledger raises. needed: False if no table is read from the log yet: then the slot is only made, if it
+        must be."""
+        slot, publication = self.context.config.log_names(self.ledger_id)
+        claim = self.context.ledger.slots.claim(slot, publication, run_id=self.run_id, holder=self.holder)
+        if isinstance(claim, SlotRefusal):
+            self.busy = claim.holder or "another worker"
+            return None
+        self._claim = claim
+        try:
+            conn = self._open.enter_context(self.connections.one())
+            self._found = self._read(conn, claim, horizon, needed)
+        except SlotBusy as busy:
+            self.busy = busy
+        except LogGap as gap:
+            self._trouble(claim, str(gap))
+            self._make_again(conn, claim, horizon, str(gap), drop=True)
+        except PgsnowError as error:
+            self._trouble(claim, str(error))
+        return self._found
+
+    def confirm(self) -> None:
+        """Let the server remove log whose changes are durable for all tables. Idempotent. Never raises PgsnowError: the
+        next tick confirms more."""
+        found, claim, session = self._found, self._claim, self._session
+        if found is None or claim is None or session is None or self._state is None:
+            return
+        slots, names = self.context.ledger.slots, [t.name for t in self.context.config.logged]
+        try:
+            durable = self.context.ledger.log_positions.durable(
+                claim, found.generation, found.reading.end, names
+            )
+            if durable > claim.known.confirmed:
+                slots.advance(
+                    claim,
+                    durable,
+                    fingerprint=self._state.fingerprint,
+                    figures=self._figures(found.reading),
+                    complete=found.reading.complete,
+                )
+            session.confirm(durable)
+        except LeaseLost:
+            return
+        except PgsnowError as error:
+            logger(run_id=self.run_id).warning("slot not confirmed", error=str(error), advice=error.advice)
+
+    def close(self) -> None:
+        """End the session, and release the slot for other workers. Idempotent. Never raises PgsnowError."""
+        with contextlib.suppress(PgsnowError):
+            self._open.close()
+        if self._claim is not None:
+            with contextlib.suppress(PgsnowError):
+                self.context.ledger.slots.release(self._claim)
+            self._claim = None
+        self._found = self._session = None
+
+    def _read(
+        self, conn: psycopg.Connection, claim: SlotClaim, horizon: Horizon, needed: bool
+    ) -> LogRead | None:
+        config, known = self.context.config, claim.known
+        state = inspect_log(
+            conn, known.name, known.publication, [t.source for t in self.context.config.logged]
+        )
+        verdict = slot_verdict(
+            state,
+            known,
+            system=horizon.identity.system_identifier,
+            timeline=horizon.identity.timeline,
+            most_retained=config.max_retained_wal,
+            ours=config.log_slot is None,
+        )
+        self._state = state
+        if verdict.action is not SlotAction.READ:
+            self._follow(conn, claim, horizon, verdict)
+            return None
+        self._forget(verdict)
+        if not needed:
+            return None
+        if self._is_too_early(state, known):
+            self.busy = "an open transaction makes each read of the log expensive"
+            return None
+        point = take_log_point(conn)
+        folder = self._open.enter_context(Spool(self.run_id)).batch_folder()
+        session = self._session = self._open_session(
+            conn, LogSource(self.context.settings.source, known.name, known.publication), folder
+        )
+        self._open.callback(session.close)
+        began = time.monotonic()
+        reading = session.read(point.lsn, LogBudget())
+        self._seconds = time.monotonic() - began
+        self._open.callback(reading.close)
+        unsettled = still_invisible(conn, reading.committed | known.unsettled)
+        if unsettled != known.unsettled:
+            self.context.ledger.slots.advance(claim, known.confirmed, unsettled=unsettled, complete=False)
+        barred = {**verdict.doubtful, **verdict.unpublished}
+        return LogRead(known.generation, reading, point, barred, unsettled)
+
+    def _is_too_early(self, state: LogState, known: KnownSlot) -> bool:
+        """While a transaction stays open for long, the server decodes the log from its begin on in each read. Then the
+        log is read less often, so that this takes no more than a part of the time (READ_SHARE)."""
+        slot, before = state.slot, known.read_at
+        if slot is None or slot.restart is None or slot.confirmed is None or before is None:
+            return False
+        seconds = known.figures.get("seconds")
+        if slot.confirmed - slot.restart < PINNED or not isinstance(seconds, int | float):
+            return False
+        return 0 <= self.now - before.timestamp() < min(seconds / READ_SHARE, LONGEST_WAIT)
+
+    def _open_session(
+        self, conn: psycopg.Connection, source: LogSource, folder: Path
+    ) -> LogSession | LogPeek:
+        """By `log_reader`: a session of its own where that is possible, else SQL functions."""
+        config, limit = self.context.config, self.context.config.max_log_spool_mb * MEGABYTE
+        if config.log_reader is not LogReader.PEEK:
+            try:
+                return open_session(source, conn, folder=folder, spool_limit=limit)
+            except LogSessionUnavailable as refused:
+                if config.log_reader is LogReader.SESSION:
+                    raise
+                logger(run_id=self.run_id).info("log read with SQL", reason=str(refused))
+        return LogPeek(source, conn, folder=folder, spool_limit=limit)
+
+    def _follow(
+        self, conn: psycopg.Connection, claim: SlotClaim, horizon: Horizon, verdict: SlotVerdict
+    ) -> None:
+        """Carry out a verdict after which the log is not read in this tick."""
+        if verdict.action is SlotAction.WAIT:
+            self.busy = SlotBusy(verdict.why)
+        elif verdict.action is SlotAction.CREATE:
+            self._make_again(conn, claim, horizon, verdict.why, drop=verdict.drop)
+        else:
+            self._trouble(claim, f"{verdict.why}. {verdict.advice}")
+
+    def _make_again(
+        self, conn: psycopg.Connection, claim: SlotClaim, horizon: Horizon, why: str, *, drop: bool
+    ) -> None:
+        """Make the slot, as a new generation: every table is read otherwise first, and joins it then."""
+        slots, self.problem = self.context.ledger.slots, why
+        try:
+            if drop:
+                drop_slot(conn, claim.slot)
+            begin = create_slot(conn, claim.slot)
+            slots.new_generation(
+                claim,
+                begin,
+                why=why,
+                unsettled=running_xids(conn),
+                system=horizon.identity.system_identifier,
+                timeline=horizon.identity.timeline,
+                database=horizon.position.database if horizon.position else 0,
+                fingerprint=self._state.fingerprint if self._state else None,
+            )
+        except PgsnowError as error:
+            self._trouble(claim, str(error))
+
+    def _forget(self, verdict: SlotVerdict) -> None:
+        """The tables whose changes may be missing in the log lose their position in it, before that is forgotten."""
+        doubtful = {t.name for t in self.context.config.logged if str(t.source) in verdict.doubtful}
+        if doubtful:
+            self.context.ledger.log_positions.forget(sorted(doubtful))
+
+    def _trouble(self, claim: SlotClaim, why: str) -> None:
+        self.problem = self.problem or why
+        logger(run_id=self.run_id).warning("the log is not read", reason=why)
+        with contextlib.suppress(PgsnowError):
+            self.context.ledger.slots.trouble(claim, why)
+
+    def _figures(self, reading: LogReading) -> dict[str, object]:
+        newest = reading.newest_commit
+        return {
+            "messages": reading.messages,
+            "bytes": reading.size,
+            "spilled": reading.spilled,
+            "seconds": round(self._seconds, 3),
+            "newest_commit": newest.isoformat() if newest else None,
+            "retained": self._state.retained if self._state else None,
+        }
