@@ -15,7 +15,7 @@ from pgsnow.ledger.slots.store import SlotClaim, SlotRefusal
 from pgsnow.model.checkpoint import Horizon
 from pgsnow.model.config.options import LogReader
 from pgsnow.model.errors import LeaseLost, LogGap, LogSessionUnavailable, PgsnowError, SlotBusy
-from pgsnow.model.log.slot import KnownSlot, LogState, SlotAction, SlotVerdict, slot_verdict
+from pgsnow.model.log.slot import KnownSlot, LogState, SlotAction, SlotVerdict, measurements, slot_verdict
 from pgsnow.postgres.incremental.streaming import LogPoint, running_xids, still_invisible, take_log_point
 from pgsnow.postgres.replication.connection import LogSource
 from pgsnow.postgres.replication.fingerprint import inspect_log
@@ -107,7 +107,7 @@ class SlotReader:
             durable = self.context.ledger.log_positions.durable(
                 claim, found.generation, found.reading.end, names
             )
-            if durable > claim.known.confirmed:
+            if durable > claim.known.confirmed or claim.known.trouble:
                 slots.advance(
                     claim,
                     durable,
@@ -241,7 +241,8 @@ class SlotReader:
         self.problem = self.problem or why
         logger(run_id=self.run_id).warning("the log is not read", reason=why)
         with contextlib.suppress(PgsnowError):
-            self.context.ledger.slots.trouble(claim, why)
+            figures = measurements(self._state, self.context.config.max_retained_wal) if self._state else None
+            self.context.ledger.slots.trouble(claim, why, figures)
 
     def _figures(self, reading: LogReading) -> dict[str, object]:
         newest = reading.newest_commit
@@ -251,5 +252,5 @@ class SlotReader:
             "spilled": reading.spilled,
             "seconds": round(self._seconds, 3),
             "newest_commit": newest.isoformat() if newest else None,
-            "retained": self._state.retained if self._state else None,
+            **(measurements(self._state, self.context.config.max_retained_wal) if self._state else {}),
         }
