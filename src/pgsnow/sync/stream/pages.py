@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -35,47 +35,25 @@ PAGE_BYTES = 16 * 1024 * 1024
 """Changes, and bytes of their messages, after which a page is full."""
 
 
-def change_pages(
-    blocks: Iterable[ChangeBlock], plan: TablePlan, source: Source, *, settled: int = 0
-) -> Iterator[ChangePage]:
+def change_pages(blocks: Iterable[ChangeBlock], plan: TablePlan, source: Source) -> Iterator[ChangePage]:
     """The changes in the order of their commits, in pages of some 100,000 changes. A page does not depend on an earlier
     one, but what its rows lack is in the target only when all earlier pages were loaded: see `BatchKeys`.
 
-    source: asked to convert values of types that only it knows, over one of its connections. settled: as in
-    LogPosition; no page has changes from before and after it. Raises RelationChanged, KeyNotLogged, ChangesMalformed
-    (pages that were given before are right), SourceUnavailable, SourceAccessDenied.
+    source: asked to convert values of types that only it knows, over one of its connections. Raises RelationChanged,
+    KeyNotLogged, ChangesMalformed (pages that were given before are right), SourceUnavailable, SourceAccessDenied.
     """
     maker = _PageMaker(plan, source)
-    waiting: list[_Part] = []
+    waiting, size, whole_old = list[RawChanges](), 0, False
     for block in blocks:
-        for part in maker.parts(block, settled):
-            if waiting and (part.form != waiting[0].form or _is_full(waiting)):
-                yield maker.page(waiting)
-                waiting = []
-            waiting.append(part)
+        full = sum(part.count for part in waiting) >= PAGE_CHANGES or size >= PAGE_BYTES
+        if waiting and (full or whole_old != (block.relation.identity == FULL)):
+            yield maker.page(waiting, whole_old=whole_old)
+            waiting, size = [], 0
+        whole_old = block.relation.identity == FULL
+        waiting.append(maker.raw(block))
+        size += len(block.data)
     if waiting:
-        yield maker.page(waiting)
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """Some changes. size: bytes of their messages. whole_old: old rows are whole (REPLICA IDENTITY FULL). settled: the
-    target may have the changes already."""
-
-    changes: RawChanges
-    size: int
-    whole_old: bool
-    settled: bool
-
-    @property
-    def form(self) -> tuple[bool, bool]:
-        """A page only has parts of one form."""
-        return self.whole_old, self.settled
-
-
-def _is_full(parts: Sequence[_Part]) -> bool:
-    changes, size = sum(part.changes.count for part in parts), sum(part.size for part in parts)
-    return changes >= PAGE_CHANGES or size >= PAGE_BYTES
+        yield maker.page(waiting, whole_old=whole_old)
 
 
 class _PageMaker:
@@ -90,19 +68,15 @@ class _PageMaker:
         self._converter = Converter(plan, checks_text=True)
         self._keys = Converter(self._decoder.key_plan(), checks_text=True)
 
-    def parts(self, block: ChangeBlock, settled: int) -> Iterator[_Part]:
-        """The changes of a block, those apart that the target may have already."""
+    def raw(self, block: ChangeBlock) -> RawChanges:
+        """The changes of a block, not yet decoded."""
         self._decoder.check(block.relation)
-        changes, whole_old = raw_changes(block, self._names), block.relation.identity == FULL
-        early = int(np.searchsorted(block.commits, settled, "right"))
-        for some, is_early in ((slice(0, early), True), (slice(early, None), False)):
-            if (part := changes.part(some)).count:
-                yield _Part(part, int(block.lengths[some].sum()), whole_old, is_early)
+        return raw_changes(block, self._names)
 
-    def page(self, parts: Sequence[_Part]) -> ChangePage:
-        """One page of parts of one form."""
-        whole_old, settled = parts[0].form
-        changes = joined([part.changes for part in parts])
+    def page(self, parts: list[RawChanges], *, whole_old: bool) -> ChangePage:
+        """One page of the changes of some blocks. whole_old: old rows are whole (REPLICA IDENTITY FULL)."""
+        changes = joined(parts)
+        parts.clear()
         counts = _counts(changes)
         last_commit = int(changes.commits[-1])
         truncates = np.flatnonzero(changes.kinds == TRUNCATE)
@@ -122,7 +96,7 @@ class _PageMaker:
             page=Page(converted.rows, converted.rejected, converted.changed),
             commits=_good(commits, converted),
             unchanged=None if lacking is None else _good(self._unchanged(found), converted),
-            moved=None if lacking is None or settled else self._moved(keys, found, lacking, converted),
+            moved=None if lacking is None else self._moved(keys, found, lacking, converted),
             deleted=deleted.rows,
             deleted_commits=_good(pa.array(changes.commits[found.deleted]), deleted),
             truncates=len(truncates) > 0,
