@@ -6,7 +6,14 @@ from tests.temporary_files import use_memory
 
 use_memory()
 
-pytest_plugins = ["tests.servers", "tests.self_tests", "tests.world", "tests.pooler", "tests.acceptance.cli_user", "tests.inbox"]
+pytest_plugins = [
+    "tests.self_tests",
+    "tests.servers",
+    "tests.world",
+    "tests.pooler",
+    "tests.acceptance.cli_user",
+    "tests.inbox",
+]
 
 
 def pytest_collection_finish() -> None:

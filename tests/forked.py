@@ -3,7 +3,7 @@
 A cold start imports for a second of CPU before the program's first line; here a session pays that once. A program's
 arguments, environment, directory, streams, signals and exit are its own, as after `python -m`. What a cold start
 itself promises (that imports are late, that nothing needs another's import) is kept by tests that start one:
-`User.start`, terminals, `dev`, the demo, workers.
+`User.start`, one on a terminal, `dev`, the demo, workers.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ NOT_IMPORTED = ("pgsnow.cli.demo_app",)
 class Forked:
     """A program under way; its output is in files."""
 
-    def __init__(self, channel: socket.socket, streams: tuple[Any, Any]) -> None:
+    def __init__(self, channel: socket.socket, streams: Sequence[Any]) -> None:
         self._channel = channel
         self._answers = channel.makefile("r")
         self._streams = streams
@@ -87,13 +87,22 @@ class Forked:
         return texts[0], texts[1]
 
 
-def run_forked(module: str, args: Sequence[str], *, env: Mapping[str, str], cwd: Path) -> Forked:
-    """Starts `python -m module args…`."""
+def run_forked(
+    module: str,
+    args: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    cwd: Path,
+    terminal: int | None = None,
+) -> Forked:
+    """Starts `python -m module args…`. terminal: a descriptor of the terminal for all three streams of the program,
+    which then leads a session of its own; without one, stdin is empty and the output is kept."""
     channel = socket.socket(socket.AF_UNIX)
     channel.connect(str(_origin().address))
-    streams = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115
+    streams = [] if terminal else [tempfile.TemporaryFile() for _ in range(2)]  # noqa: SIM115
+    descriptors = [terminal] * 3 if terminal else [stream.fileno() for stream in streams]
     request = {"module": module, "args": list(args), "env": dict(env), "cwd": str(cwd)}
-    socket.send_fds(channel, [json.dumps(request).encode() + b"\n"], [stream.fileno() for stream in streams])
+    socket.send_fds(channel, [json.dumps(request).encode() + b"\n"], descriptors)
     return Forked(channel, streams)
 
 
@@ -130,7 +139,7 @@ class _Server(socketserver.ForkingMixIn, socketserver.UnixStreamServer):
 
 class _Start(socketserver.BaseRequestHandler):
     def handle(self) -> None:
-        text, streams, _, _ = socket.recv_fds(self.request, 1 << 20, 2)
+        text, streams, _, _ = socket.recv_fds(self.request, 1 << 20, 3)
         while not text.endswith(b"\n"):
             text += self.request.recv(1 << 20)
         pid = os.fork()
@@ -164,8 +173,10 @@ def _become(request: dict[str, Any], streams: Sequence[int]) -> None:
 def _take_over(request: dict[str, Any], streams: Sequence[int]) -> None:
     """What the kernel and the interpreter's start would have set."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    if len(streams) == 3:
+        os.setsid()
     null = os.open(os.devnull, os.O_RDONLY)
-    for number, descriptor in enumerate([null, *streams]):
+    for number, descriptor in enumerate([null, *streams][-3:]):
         os.dup2(descriptor, number)
     os.closerange(3, 1024)
     sys.stdin, sys.stdout = open(0), open(1, "w")  # noqa: SIM115

@@ -16,9 +16,9 @@ import pytest
 @contextmanager
 def self_tests_remembered() -> Iterator[None]:
     """A self-test passes without being run if a connection to the same server passed it through the same channel."""
-    from pgsnow.postgres.copy import choose
+    from pgsnow.postgres.copy import choose, self_test
 
-    run = choose.difference
+    run = self_test.difference
     passed: set[tuple[str, int, Any]] = set()
 
     def difference(conn: Any, open_channel: Any) -> str | None:

@@ -164,7 +164,7 @@ def test_two_workers_and_two_beats_run_every_table_once_a_tick(backend: Backend)
     world.assert_equal()
 
 
-@pytest.mark.parametrize("pool", ["prefork", "threads"])
+@pytest.mark.parametrize("pool", ["prefork", pytest.param("threads", marks=pytest.mark.thorough)])
 def test_a_worker_that_is_asked_to_leave_ends_after_the_load_unit_under_way(
     backend: Backend, pool: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

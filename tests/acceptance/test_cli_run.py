@@ -191,7 +191,9 @@ def test_verify_is_0_when_equal_and_4_when_not(user: User) -> None:
     assert user.here("verify").code == 0
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.thorough)]
+)
 def test_a_signal_ends_a_run_between_two_load_units_and_the_next_run_goes_on(
     user: User, number: signal.Signals, code: int
 ) -> None:

@@ -13,6 +13,7 @@ import time
 import pytest
 
 from tests.acceptance.cli_user import SECRET, User
+from tests.forked import run_forked
 from tests.progress import CEILING, wait_until
 
 ESCAPE = "\x1b["
@@ -25,15 +26,7 @@ def on_terminal(
     """Run a command with a terminal for all three streams; (exit code, all that was shown)."""
     leader, follower = pty.openpty()
     terminal = {**user.env, "TERM": "xterm-256color", "COLUMNS": "160", "LINES": "40", **env}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "pgsnow", *args],
-        cwd=user.folder,
-        env=terminal,
-        stdin=follower,
-        stdout=follower,
-        stderr=follower,
-        start_new_session=True,
-    )
+    process = run_forked("pgsnow", args, env=terminal, cwd=user.folder, terminal=follower)
     os.close(follower)
     shown = b""
     deadline = time.monotonic() + SECONDS

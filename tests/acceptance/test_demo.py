@@ -131,7 +131,9 @@ def test_killed_while_writing_it_leaves_no_process_behind(start: Callable[..., D
     wait_until(lambda: demo.descendants() == [], "every process has ended")
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.thorough)]
+)
 def test_cut_short_while_servers_start_it_leaves_no_process_and_no_file_behind(
     start: Callable[..., Demo], number: signal.Signals, code: int
 ) -> None:

@@ -14,6 +14,8 @@ import urllib.request
 import zipfile
 from pathlib import Path
 
+import pytest
+
 from pgsnow.embedded.child import Child
 from tests.acceptance.cli_user import User
 from tests.progress import CEILING, wait_until
@@ -25,6 +27,8 @@ LOCK = ROOT / "requirements.lock"
 EXTRAS: dict[str, list[str]] = PROJECT["project"]["optional-dependencies"]
 OF_THE_CONNECTOR = {"boto3"}
 """Packages of an extra that the Snowflake connector installs in any case."""
+HIDDEN = ("celery", "kombu", "redis", "fastapi", "starlette", "jinja2", "uvicorn", "opentelemetry")
+"""Modules of the packages that extras alone install."""
 IMPORTS = """
 import importlib, json, pkgutil, pgsnow
 from pgsnow.model.errors import MissingExtra
@@ -85,14 +89,33 @@ def tracked(under: str) -> set[str]:
     return {name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()}
 
 
-def test_what_is_published_is_complete_and_works_where_nothing_else_is(user: User, tmp_path: Path) -> None:
-    """The wheel, made of the sdist, has every file of the package and every page. Its core runs in an empty environment
-    without a package of an extra. The extra `all` adds every other but the servers for experiments, and then the page
-    is served with its templates and styles. One test, because each process would make its own environments again."""
-    uv("build", "--quiet", "--out-dir", tmp_path / "dist")
-    [sdist], [wheel] = (list((tmp_path / "dist").glob(kind)) for kind in ("*.tar.gz", "*.whl"))
+def built(folder: Path) -> tuple[Path, Path]:
+    """The sdist, and the wheel made of it."""
+    uv("build", "--quiet", "--out-dir", folder)
+    [sdist], [wheel] = (list(folder.glob(kind)) for kind in ("*.tar.gz", "*.whl"))
+    return sdist, wheel
+
+
+def test_what_is_published_is_complete(tmp_path: Path) -> None:
+    """The wheel, made of the sdist, has every file of the package and every page."""
+    sdist, wheel = built(tmp_path / "dist")
     check_sdist(sdist)
     check_wheel(wheel)
+
+
+def test_without_the_extras_a_module_is_imported_or_says_which_one_it_needs() -> None:
+    hide = f"import sys\nsys.modules.update(dict.fromkeys({HIDDEN!r}))\n"
+    done = subprocess.run([sys.executable, "-c", hide + IMPORTS], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert_advised(json.loads(done.stdout))
+
+
+@pytest.mark.thorough
+def test_what_is_published_works_where_nothing_else_is(user: User, tmp_path: Path) -> None:
+    """Its core runs in an empty environment without a package of an extra. The extra `all` adds every other but the
+    servers for experiments, and then the page is served with its templates and styles. One test, because each process
+    would make its own environments again. In `make test`, the extras are hidden from the modules instead."""
+    _, wheel = built(tmp_path / "dist")
     environment = tmp_path / "empty"
     uv("venv", "--quiet", "--python", sys.executable, environment)
     install(environment, str(wheel))
@@ -130,12 +153,17 @@ def check_core(programs: Path) -> set[str]:
     assert packages(programs) & (extras(*EXTRAS) - named - OF_THE_CONNECTOR) == set()
     assert run(programs / "pgsnow", "explain", "lease").startswith("### Lease")
     refused: dict[str, str] = json.loads(run(programs / "python", "-c", IMPORTS))
+    assert_advised(refused)
+    return set(refused)
+
+
+def assert_advised(refused: dict[str, str]) -> None:
+    """Each module that cannot be imported names the extra that it needs."""
     advised = {
         module: re.fullmatch(r"pip install 'pgsnow\[(\w+)\]'", text) for module, text in refused.items()
     }
     assert {module: refused[module] for module, advice in advised.items() if advice is None} == {}
     assert {"celery", "fastapi"} <= {advice[1] for advice in advised.values() if advice} <= set(EXTRAS)
-    return set(refused)
 
 
 def check_all(programs: Path, refused: set[str]) -> None:

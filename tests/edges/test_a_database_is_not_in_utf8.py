@@ -72,7 +72,15 @@ def words_table(world: MemoryWorld, word: str) -> None:
     ]
 
 
-@pytest.mark.parametrize("encoding", WORDS)
+@pytest.mark.parametrize(
+    "encoding",
+    [
+        "LATIN1",
+        "EUC_JP",
+        "SQL_ASCII",
+        *(pytest.param(name, marks=pytest.mark.thorough) for name in ("WIN1252", "LATIN9")),
+    ],
+)
 def test_a_database_that_is_source_and_ledger_is_synced(world_in: Open, encoding: str) -> None:
     """Names, keys and values arrive. A text that Snowflake cannot hold is rejected with its key, and stops nothing."""
     world, word = world_in(encoding, encoding), WORDS[encoding]

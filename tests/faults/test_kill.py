@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 
 import pytest
 
@@ -61,8 +62,10 @@ def test_killed_while_a_file_goes_up_and_rows_are_read(world: World) -> None:
     kill_while_a_file_goes_up(world, random.Random("then"))
 
 
+@pytest.mark.thorough
 def test_killed_anywhere_with_a_bucket_for_the_files(world: World, s3_env: dict[str, str]) -> None:
-    """Each point once, from the first load on. What a killed run left in the bucket is gone after the next."""
+    """Each point once, from the first load on. What a killed run left in the bucket is gone after the next.
+    (In `make test`: every point with the stage, and runs that are killed between staging in a bucket and loading.)"""
     world.through(s3_env)
     world.tables[0] |= {"load": "s3", "max_rows_per_load": 200, "batch_size": 100}
     for phase in POINTS:
@@ -96,12 +99,23 @@ def test_killed_while_rows_that_never_change_are_copied(synced: World) -> None:
     kill_while_rows_are_copied(synced)
 
 
-def test_killed_between_staging_and_loading(in_bucket: World) -> None:
+@pytest.mark.parametrize(
+    "points",
+    [
+        ("staged", "copied"),
+        pytest.param(
+            [point for point in DEFERRED_POINTS if point not in ("staged", "copied")],
+            marks=pytest.mark.thorough,
+        ),
+    ],
+    ids=["some", "others"],
+)
+def test_killed_between_staging_and_loading(in_bucket: World, points: Sequence[str]) -> None:
     """With `load_every`, and rows of an earlier tick that wait: each tick loads what the one before has staged."""
     in_bucket.sql("insert into users select g, 'n' || g, g from generate_series(1, 200) g")
     assert_recovered(in_bucket)
     in_bucket.tables[0] |= {"load_every": "1ms"}
-    for phase in DEFERRED_POINTS:
+    for phase in points:
         rnd = random.Random(phase)
         change_source(in_bucket, rnd)
         assert tick(in_bucket).wait() == 0

@@ -42,12 +42,14 @@ def descriptions(env: Mapping[str, str]) -> dict[str, list[tuple[Any, ...]]]:
         }
 
 
+@pytest.mark.thorough
 def test_results_are_described_as_by_the_stock_emulator(
     snowflake_env: Mapping[str, str], stock_env: Mapping[str, str]
 ) -> None:
     assert descriptions(snowflake_env) == descriptions(stock_env)
 
 
+@pytest.mark.thorough
 def test_bound_values_are_described_as_by_the_stock_emulator(
     snowflake_env: Mapping[str, str], stock_env: Mapping[str, str]
 ) -> None:
@@ -59,6 +61,7 @@ def test_bound_values_are_described_as_by_the_stock_emulator(
     assert found[0] == found[1]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("statement", ["DESCRIBE TABLE T", "DESC TABLE PUBLIC.T", "DESCRIBE VIEW V"])
 def test_describe_table_answers_as_the_stock_emulator(
     statement: str, snowflake_env: Mapping[str, str], stock_env: Mapping[str, str]

@@ -135,6 +135,9 @@ def test_between_two_loads_nothing_is_sent_that_needs_a_warehouse(deferring: Wor
     assert deferring.leftovers() == []
 
 
+@pytest.mark.parametrize(
+    "deferring", ["stage", pytest.param("s3", marks=pytest.mark.thorough)], indirect=True
+)
 def test_files_that_are_gone_are_read_again(deferring: World) -> None:
     """Of all that waited, also of the batch whose files are still there."""
     change(deferring, "lost")

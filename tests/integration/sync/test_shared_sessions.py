@@ -122,7 +122,9 @@ def shown(world: World, act: Callable[[World], SyncReport]) -> list[str]:
     return [look for look in found if look.startswith("SHOW TABLES") and not (created and "LIKE" in look)]
 
 
-@pytest.mark.parametrize(("what", "logins"), [("token", 0), ("login", 1), ("session", 1)])
+@pytest.mark.parametrize(
+    ("what", "logins"), [("token", 0), ("login", 1), pytest.param("session", 1, marks=pytest.mark.thorough)]
+)
 def test_an_expired_session_is_renewed_or_replaced_by_all_tables_together(
     busy: World, what: str, logins: int
 ) -> None:

@@ -32,7 +32,7 @@ def _small_parts() -> Iterator[None]:
     restore(before)
 
 
-@pytest.fixture(params=["stage", "s3"])
+@pytest.fixture(params=["stage", pytest.param("s3", marks=pytest.mark.thorough)])
 def users(request: pytest.FixtureRequest, world: World) -> World:
     """To be loaded in one unit of eight files."""
     if request.param == "s3":

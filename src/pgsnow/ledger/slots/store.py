@@ -38,9 +38,11 @@ class SlotRefusal:
 
 @dataclass(frozen=True, slots=True)
 class SlotRow:
-    """A slot as commands and the status show it. Seconds: since the last complete read, and since the trouble began."""
+    """A slot as commands and the status show it. ledger: the ledger's id. Seconds: since the last complete read, and
+    since the trouble began."""
 
     known: KnownSlot
+    ledger: str = ""
     holder: str | None = None
     read_seconds: float | None = None
     trouble_seconds: float | None = None
@@ -138,6 +140,7 @@ class Slots:
         return tuple(
             SlotRow(
                 _known(row),
+                row["ledger"] or "",
                 row["lease_holder"] if row["is_held"] else None,
                 row["read_seconds"],
                 row["trouble_seconds"],

@@ -106,6 +106,19 @@ class LogState:
         return DEFAULT_RETAINED if self.keep is None else self.keep // 2
 
 
+def measurements(state: LogState, configured: int | None) -> dict[str, Any]:
+    """Figures of the slot, which the ledger keeps for the status. configured: `max_retained_wal`, if it is set."""
+    slot = state.slot
+    return {
+        "retained": state.retained,
+        "limit": state.most_retained(configured),
+        "safe": slot.safe_wal_size if slot else None,
+        "wal_status": slot.wal_status if slot else None,
+        "server_spilled": slot.spilled if slot else None,
+        "end": state.end,
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class KnownSlot:
     """A slot as the ledger knows it.
