@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from psycopg.sql import Composable
 
 from pgsnow.model.errors import LogUnusable
+from pgsnow.postgres.replication.values.row_condition import why_not_of_row
 from pgsnow.sync.stream.pages import change_pages
+from tests.integration.postgres.lab import Lab
 from tests.integration.replication.log_lab import LogLab
 from tests.integration.replication.target_rows import TargetRows
 
@@ -54,15 +57,45 @@ def test_where_needs_values_that_the_log_has(log: LogLab) -> None:
         "create table t (id int primary key, n int, v text)", "alter table t alter v set storage external"
     )
     plan = lab.plan(where="v like 'x%'", **XMIN)
+    by_time = lab.plan(where="n < extract(epoch from now())", **XMIN)
     lab.run("insert into t values (1, 1, repeat('x', 3000))")
-    target = TargetRows(plan)
-    target.load(change_pages(log.blocks(plan.source.oid), plan, lab.source))
+    target, blocks = TargetRows(plan), log.blocks(plan.source.oid)
+    target.load(change_pages(blocks, plan, lab.source))
+    with pytest.raises(LogUnusable, match="now"):
+        list(change_pages(blocks, by_time, lab.source))
     lab.run("update t set n = 2")
     with pytest.raises(LogUnusable, match="lack v"):
         list(change_pages(log.blocks(plan.source.oid), plan, lab.source))
     lab.run("alter table t replica identity full", "update t set n = 3")
     target.load(change_pages(log.blocks(plan.source.oid), plan, lab.source))
     assert target.rows[(1,)]["n"] == 3
+
+
+CONDITIONS = {
+    "at > now() - interval '1 day'": "now()",
+    "at > current_date": "current_date",
+    "at > 'today'::timestamptz": "'today'",
+    "id in (SELECT id from other)": "select",
+    "random() < 2": "random()",
+    "tableoid > 0": "tableoid",
+    "own(id)": "own()",
+    "lower(v) = 'select now()' -- now()": "",
+    "date_trunc('day', at) > '2026-01-01' and \"select\" = 1 and id in (1, 2)": "",
+    "(v like 'a%' or coalesce(v, $$now$$) = $x$y$x$) and v <> E'it\\'s'": "$$now$$",
+    "v::varchar(3) = 'now is the time'": "",
+}
+
+
+def test_conditions_that_depend_on_more_than_the_row(lab: Lab) -> None:
+    """The source would judge a row of the log by its present, or by other rows."""
+    lab.run("create function own(int) returns boolean language sql stable as 'select true'")
+
+    def rows(query: Composable) -> list[tuple[object, ...]]:
+        return lab.admin.execute(query.as_bytes(None)).fetchall()
+
+    for condition, why in CONDITIONS.items():
+        found = why_not_of_row(rows, condition)
+        assert (why in found) if why else found == "", condition
 
 
 def test_generated_columns_are_computed(log: LogLab) -> None:

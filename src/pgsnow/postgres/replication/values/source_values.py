@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import pyarrow as pa
 from psycopg.sql import SQL, Composable, Identifier, Literal
 
-from pgsnow.model.errors import PgsnowError, RelationChanged, SourceUnavailable
+from pgsnow.model.errors import LogUnusable, PgsnowError, RelationChanged, SourceUnavailable
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.table import Column
 from pgsnow.model.types.mapping import Field
@@ -19,6 +19,7 @@ from pgsnow.postgres import sql
 from pgsnow.postgres.connection import READ_SETTINGS, Source, local_settings
 from pgsnow.postgres.copy_connections import CopyConnection
 from pgsnow.postgres.errors import translating
+from pgsnow.postgres.replication.values.row_condition import why_not_of_row
 
 _OWN_CASTS = SQL(
     "select castsource::bigint from pg_cast where casttarget = 'text'::regtype and castmethod = 'f'"
@@ -53,6 +54,7 @@ class SourceValues:
         self._plan = plan
         self._table = str(plan.source.name)
         self._names: dict[str, str] = {}
+        self._is_of_row = False
 
     def own_casts(self, oids: Sequence[int]) -> frozenset[int]:
         """Those of these types whose cast to text is not their output function."""
@@ -95,8 +97,11 @@ class SourceValues:
         """For rows with these columns (texts): which of them meet the condition (booleans), and the columns that the
         source computes from others, as COPY would deliver them. generated: columns that are not among the texts.
 
-        Raises RelationChanged if the source does not accept the values; SourceUnavailable."""
+        Raises LogUnusable if the condition depends on more than the row, RelationChanged if the source does not accept
+        the values, SourceUnavailable."""
         with self._translated("a row"), self._transaction() as connection:
+            if condition is not None and not self._is_of_row:
+                self._check_condition(connection, condition)
             named = self._type_names(connection, [self._column(name) for name in texts])
             formulas = self._formulas(connection, generated) if generated else {}
             query = _evaluation(self._plan, texts, named, condition, computed, formulas)
@@ -106,6 +111,16 @@ class SourceValues:
                 found = pa.Table.from_batches(list(batches))
         columns = [column.combine_chunks() for column in found.columns]
         return columns[0], columns[1:]
+
+    def _check_condition(self, connection: CopyConnection, condition: str) -> None:
+        why = why_not_of_row(lambda query: connection.rows(sql.text_of(query)), condition)
+        if why:
+            raise LogUnusable(
+                f"{self._table}: rows of the log cannot be judged by `where`: {why}",
+                advice="Write a condition of the row's columns alone, or another `mode`; until then the table is read"
+                " without the log.",
+            )
+        self._is_of_row = True
 
     def _column(self, name: str) -> Column:
         return next(column for column in self._plan.source.columns if column.name == name)
@@ -127,7 +142,7 @@ class SourceValues:
         """Translates what the source says of values that it does not accept."""
         try:
             yield
-        except SourceUnavailable:
+        except (SourceUnavailable, LogUnusable):
             raise
         except PgsnowError as error:
             raise RelationChanged(
