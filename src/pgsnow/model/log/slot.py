@@ -6,7 +6,7 @@ https://www.postgresql.org/docs/current/view-pg-replication-slots.html"""
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -188,12 +188,14 @@ def slot_verdict(
     most_retained: int | None = None,
     own_pid: int | None = None,
     ours: bool = True,
+    forks: Sequence[tuple[int, int]] = (),
 ) -> SlotVerdict:
     """Decide about the slot, from what the server shows now and what the ledger knows.
 
     system, timeline: of the server now ('' and 0: not known). most_retained: `max_retained_wal` in bytes; None: the
     default. own_pid: the server process of our own session that is kept open, if any. ours: the slot's name is derived
-    from this ledger's id, so that one which the ledger does not know may be replaced. The horizon must have been taken
+    from this ledger's id, so that one which the ledger does not know may be replaced. forks: as in Horizon: a standby
+    that took over with everything that was read, and with the slot, is read on. The horizon must have been taken
     before `state`: a change of the publication after that horizon is then noticed now or by the next tick, and the
     bridge from the horizon reads what the log does not have.
     """
@@ -216,6 +218,9 @@ def slot_verdict(
             + known.name
             + "'); else write another name as `log_slot`.",
         )
+    left = dict(forks).get(known.timeline)
+    if left is not None and known.confirmed <= left:
+        timeline = known.timeline
     if why := _broken(state, known, system, timeline):
         return SlotVerdict(SlotAction.CREATE, why, drop=slot is not None)
     most = state.most_retained(most_retained)
