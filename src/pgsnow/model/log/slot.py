@@ -6,7 +6,7 @@ https://www.postgresql.org/docs/current/view-pg-replication-slots.html"""
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -65,13 +65,20 @@ class PublicationState:
 @dataclass(frozen=True, slots=True)
 class LogTable:
     """A table that is to be read from the log. identity: pg_class.relreplident. filtered: the publication has a row
-    filter for it. columns: those that the publication has, if not all of them (numbers, as in pg_attribute.attnum)."""
+    filter for it. columns: those that the publication has, if not all of them (numbers, as in pg_attribute.attnum).
+    key: the columns of its replica identity; None: those of its partitions count, or all columns belong to it."""
 
     oid: int
     identity: str
     published: bool
     filtered: bool = False
     columns: tuple[int, ...] = ()
+    key: frozenset[int] | None = None
+
+    def shows(self, key: Collection[int]) -> bool:
+        """False if the log lacks columns of this key (attnum) in deletes and in changes of keys, or if a row filter
+        hides rows. (Those of partitions show only when they are read.)"""
+        return self.published and not self.filtered and (self.key is None or self.key.issuperset(key))
 
 
 @dataclass(frozen=True, slots=True)
