@@ -1743,6 +1743,7 @@ set confirmed = greatest(confirmed, %(confirmed)s::bigint),
     fingerprint = coalesce(%(fingerprint)s::jsonb, fingerprint),
     figures = figures || coalesce(%(figures)s::jsonb, jsonb_build_object()),
     read_at = case when %(complete)s then clock_timestamp() else read_at end,
+    timeline = coalesce(%(timeline)s, timeline),
     trouble = null, trouble_since = null
 where slot = %(slot)s and fence = %(fence)s;
 

@@ -116,7 +116,7 @@ class Inspector:
                 ledger.checkpoints.save_virtual_xids(source, listing)
             found = catalog_marks(conn, sources)
         if self.log is not None:
-            self.log.read(claims, horizon)
+            horizon = self.log.read(claims, horizon)
         return horizon, {claim.table: found.get(s) for claim, s in zip(claims, sources, strict=True)}
 
     def inspect(
