@@ -1789,6 +1789,7 @@ where slot = %(slot)s and generation > 0
 returning generation, (joins -> %(table)s::text ->> 0)::bigint as position, unsettled;
 
 -- name: end_log_join
+-- The table has joined the log, or does not: the slot no longer waits for it.
 update {schema}.sync_slots set joins = joins - %(table)s::text
 where slot = %(slot)s and (joins -> %(table)s ->> 1)::bigint = %(fence)s;
 

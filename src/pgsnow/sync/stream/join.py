@@ -31,7 +31,7 @@ class LogJoin:
     plan: TablePlan
     conn: psycopg.Connection[Any]
     read: LogRead | None = None
-    """What was read from the log in this tick; None: it was not."""
+    """The read of the log in this tick; None: it was not read."""
     begun: Join | None = None
 
     def begin(self, claim: Claim) -> None:

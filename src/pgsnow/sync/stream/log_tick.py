@@ -74,7 +74,7 @@ class LogTick:
     reads: bool = True
     _reader: SlotReader | None = field(default=None, init=False)
     found: LogRead | None = field(default=None, init=False)
-    """What was read; None: nothing could be."""
+    """The read of the log; None: it could not be read."""
     _left: set[str] = field(default_factory=set, init=False)
     """Tables that are read otherwise in this tick, although they could be read from the log."""
     _waiting: set[str] = field(default_factory=set, init=False)
