@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -79,21 +79,30 @@ def main() -> None:
         for case, statement in cases(given.rows, given.commits):
             admin.execute("select pg_create_logical_replication_slot(%s, 'pgoutput')", [SLOT])
             admin.execute(statement.encode())
-            show(case, {way: measured(way, dsn, admin, given.rounds) for way in given.ways})
+            show(case, measured(given.ways, dsn, admin, given.rounds))
             admin.execute("select pg_drop_replication_slot(%s)", [SLOT])
 
 
-def measured(way: str, dsn: str, admin: psycopg.Connection[Any], rounds: int) -> dict[str, float]:
-    """Medians of the figures."""
-    runs = []
-    for _ in range(rounds):
-        until, spilled = value(admin, "select pg_current_wal_flush_lsn()::text"), spill(admin)
+def measured(
+    ways: Sequence[str], dsn: str, admin: psycopg.Connection[Any], rounds: int
+) -> dict[str, dict[str, float]]:
+    """Medians of the figures of each way."""
+    runs: dict[str, list[dict[str, float]]] = {way: [] for way in ways}
+    until = value(admin, "select pg_current_wal_flush_lsn()::text")
+    for way in list(ways) * rounds:
+        spilled = spill(admin)
         command = [sys.executable, "-m", "benchmarks.log_read", "--once", way, dsn, until]
         out = subprocess.run(command, capture_output=True, text=True)
         if out.returncode != 0:
             raise SystemExit(out.stderr)
-        runs.append({**json.loads(out.stdout), "source_spill_mb": (spill(admin) - spilled) / 2**20})
-    return {"messages": runs[0]["messages"], **{f: statistics.median(r[f] for r in runs) for f in FIGURES}}
+        runs[way].append({**json.loads(out.stdout), "source_spill_mb": (spill(admin) - spilled) / 2**20})
+    return {
+        way: {
+            "messages": found[0]["messages"],
+            **{f: statistics.median(run[f] for run in found) for f in FIGURES},
+        }
+        for way, found in runs.items()
+    }
 
 
 def spill(admin: psycopg.Connection[Any]) -> int:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pgsnow.model.plan import TablePlan
+from pgsnow.sync.stream.batch_keys import BatchKeys
 from pgsnow.sync.stream.change_page import ChangeCounts, ChangePage
-from pgsnow.sync.stream.pages import BatchKeys
 
 Key = tuple[Any, ...]
 

@@ -84,13 +84,14 @@ class Slots:
         fingerprint: Fingerprint | None = None,
         figures: Mapping[str, Any] | None = None,
         complete: bool = True,
+        timeline: int | None = None,
     ) -> None:
         """Record that everything up to this LSN is durably staged, BEFORE it is confirmed to the server: a slot that
         the server shows beyond it was moved by something else. Raises LeaseLost.
 
         fingerprint: as `inspect_log` gave it before this read; it is stored once the tables that it makes doubtful are
         bridged, or have lost their position. figures: measurements; others that are stored stay. complete: the read
-        came to its noted end. None: what is stored stays.
+        came to its noted end. timeline: of the server now. None: what is stored stays.
         """
         self._write(
             "advance_slot",
@@ -100,6 +101,7 @@ class Slots:
             fingerprint=None if fingerprint is None else Jsonb(storable(fingerprint)),
             figures=None if figures is None else Jsonb(storable(figures)),
             complete=complete,
+            timeline=timeline or None,
         )
 
     def new_generation(

@@ -54,7 +54,7 @@ class LogHealth:
 
     @property
     def sentence(self) -> str:
-        """What is wrong, in one line; "": nothing."""
+        """The trouble, in one line; "": there is none."""
         if self.trouble:
             return f"the log is not read: {self.trouble}"
         if self.is_filling and self.retained is not None and self.limit is not None:

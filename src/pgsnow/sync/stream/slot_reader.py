@@ -73,6 +73,7 @@ class SlotReader:
     _session: LogSession | LogPeek | None = field(default=None, init=False)
     _found: LogRead | None = field(default=None, init=False)
     _seconds: float = field(default=0.0, init=False)
+    _timeline: int | None = field(default=None, init=False)
 
     def read(self, horizon: Horizon, *, needed: bool = True) -> LogRead | None:
         """Read the log to its present end. None: no table can be read from it in this tick; the ledger says why. Raises
@@ -114,6 +115,7 @@ class SlotReader:
                     fingerprint=self._state.fingerprint,
                     figures=self._figures(found.reading),
                     complete=found.reading.complete,
+                    timeline=self._timeline,
                 )
             session.confirm(durable)
         except LeaseLost:
@@ -145,8 +147,9 @@ class SlotReader:
             timeline=horizon.identity.timeline,
             most_retained=config.max_retained_wal,
             ours=config.log_slot is None,
+            forks=horizon.forks,
         )
-        self._state = state
+        self._state, self._timeline = state, horizon.identity.timeline
         if verdict.action is not SlotAction.READ:
             self._follow(conn, claim, horizon, verdict)
             return None

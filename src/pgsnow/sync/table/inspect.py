@@ -63,7 +63,7 @@ class Inspection:
     log: TableLog | None = None
     """The table's part of what was read from the log; None: the table is not read from it in this run."""
     log_read: LogRead | None = None
-    """What was read from the log in this tick, for a table that may join it."""
+    """The read of the log in this tick, for a table that may join it."""
 
     @property
     def has_changes(self) -> bool:
@@ -116,7 +116,7 @@ class Inspector:
                 ledger.checkpoints.save_virtual_xids(source, listing)
             found = catalog_marks(conn, sources)
         if self.log is not None:
-            self.log.read(claims, horizon)
+            horizon = self.log.read(claims, horizon)
         return horizon, {claim.table: found.get(s) for claim, s in zip(claims, sources, strict=True)}
 
     def inspect(
