@@ -48,7 +48,7 @@ class JointLoad:
 
 @dataclass(slots=True)
 class _Attempts:
-    """What the attempts at one transaction have in common. current: the table whose steps are executed."""
+    """State that the attempts at one transaction share. current: the table whose steps are executed."""
 
     row: ConsistentTick
     current: JointLoad | None = None
