@@ -1743,6 +1743,7 @@ set confirmed = greatest(confirmed, %(confirmed)s::bigint),
     fingerprint = coalesce(%(fingerprint)s::jsonb, fingerprint),
     figures = figures || coalesce(%(figures)s::jsonb, jsonb_build_object()),
     read_at = case when %(complete)s then clock_timestamp() else read_at end,
+    timeline = coalesce(%(timeline)s, timeline),
     trouble = null, trouble_since = null
 where slot = %(slot)s and fence = %(fence)s;
 
@@ -1764,7 +1765,7 @@ where slot = %(slot)s and fence = %(fence)s;
 
 -- name: slots
 -- Every slot that the ledger knows, with its lease.
-select *, lease_expires > clock_timestamp() as is_held,
+select *, lease_expires > clock_timestamp() as is_held, (select min(id) from {schema}.pgsnow_ledger) as ledger,
     extract(epoch from clock_timestamp() - read_at)::float8 as read_seconds,
     extract(epoch from clock_timestamp() - trouble_since)::float8 as trouble_seconds
 from {schema}.sync_slots order by slot;
@@ -1788,6 +1789,7 @@ where slot = %(slot)s and generation > 0
 returning generation, (joins -> %(table)s::text ->> 0)::bigint as position, unsettled;
 
 -- name: end_log_join
+-- The table has joined the log, or does not: the slot no longer waits for it.
 update {schema}.sync_slots set joins = joins - %(table)s::text
 where slot = %(slot)s and (joins -> %(table)s ->> 1)::bigint = %(fence)s;
 

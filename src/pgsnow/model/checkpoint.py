@@ -74,7 +74,8 @@ class Horizon:
     snapshot ('-infinity': unknown). prepared: there was a prepared transaction, whose start Postgres does not show; a
     table's own bound then stays where it was. running: the xids that open transactions of this database, prepared ones
     too, had just after the listing, in ascending order (no subtransactions: nothing lists those). next_xid: the
-    lowest xid that was not given out then (None: unknown). database: the name of the database.
+    lowest xid that was not given out then (None: unknown). database: the name of the database. forks: (an earlier
+    timeline, the LSN at which this server left it), where they were asked for.
     """
 
     identity: ServerIdentity
@@ -88,6 +89,7 @@ class Horizon:
     running: tuple[int, ...] = ()
     next_xid: int | None = None
     database: str = ""
+    forks: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +236,8 @@ def break_in_history(checkpoint: Checkpoint, horizon: Horizon) -> str | None:
     before, now = checkpoint.identity, horizon.identity
     if before.system_identifier != now.system_identifier != "" != before.system_identifier:
         return OTHER_SERVER
-    if before.timeline != now.timeline != 0 != before.timeline:
+    continued = bool(horizon.forks) and continues_in(checkpoint, horizon)
+    if before.timeline != now.timeline != 0 != before.timeline and not continued:
         return OTHER_TIMELINE
     was, there = checkpoint.position, horizon.position
     if was is None or there is None:
@@ -243,8 +246,15 @@ def break_in_history(checkpoint: Checkpoint, horizon: Horizon) -> str | None:
         return OTHER_DATABASE
     if was.lsn is None or there.lsn is None or was.taken_at == there.taken_at != "":
         return None  # the last: a read of the same tick, after this horizon
-    resumed = horizon.resumed if is_restarted(checkpoint, horizon) else None
+    resumed = horizon.resumed if is_restarted(checkpoint, horizon) and not continued else None
     return LOG_WENT_BACK if min(there.lsn, there.lsn if resumed is None else resumed) < was.lsn else None
+
+
+def continues_in(checkpoint: Checkpoint, horizon: Horizon) -> bool:
+    """True if the server is on a later timeline that is known to have left the checkpoint's behind the read: a standby
+    that took over had received everything that was read."""
+    left, was = dict(horizon.forks).get(checkpoint.identity.timeline), checkpoint.position
+    return left is not None and was is not None and was.lsn is not None and was.lsn <= left
 
 
 def is_restarted(checkpoint: Checkpoint, horizon: Horizon) -> bool:
@@ -256,5 +266,7 @@ def is_restarted(checkpoint: Checkpoint, horizon: Horizon) -> bool:
 
 def is_unproven(checkpoint: Checkpoint, horizon: Horizon) -> bool:
     """True if the server was started since the checkpoint, and it is not known where in its history it resumed."""
+    if horizon.forks and continues_in(checkpoint, horizon):
+        return False
     known = checkpoint.position is not None and checkpoint.position.lsn is not None
     return is_restarted(checkpoint, horizon) and not (known and horizon.resumed is not None)

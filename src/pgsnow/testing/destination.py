@@ -19,16 +19,17 @@ is not looked at; there is one stage, which no one drops; nothing takes time, an
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from operator import or_
-from typing import Any
+from typing import Any, cast
 
 from pgsnow.model.batch import LoadResult
 from pgsnow.model.config.options import Deletes
 from pgsnow.model.deferred_batch import StagedBatch
-from pgsnow.model.errors import StagedRowsLost
+from pgsnow.model.errors import PgsnowError, StagedRowsLost
 from pgsnow.model.evolution.drift import Drift, SourceDefinition
+from pgsnow.model.log.tick_row import TickRow
 from pgsnow.model.metadata_columns import DELETED_AT_COLUMN, FENCE_COLUMN, MetadataColumn
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.types.content_cell import ContentCell
@@ -41,7 +42,7 @@ from pgsnow.sync.compare.sides import Side
 from pgsnow.sync.load.choose import LoadFacts
 from pgsnow.sync.load.claimed_table import ClaimedTable
 from pgsnow.sync.load.deletes import Removed
-from pgsnow.sync.load.destination import Destination, PreparedTarget
+from pgsnow.sync.load.destination import Destination, JointPart, PreparedTarget
 from pgsnow.sync.load.insert_only.copy_once import PARTLY
 from pgsnow.sync.load.loader import Loader
 from pgsnow.sync.load.open_batches import OpenBatches
@@ -138,6 +139,33 @@ class MemoryDestination:
         target.add_rows(result.inserted - result.deleted)
         if all(batch.changes is None for batch in batches):
             target.check_counts(result.inserted + result.updated, sum(batch.rows for batch in batches))
+
+    def load_together(
+        self, parts: Sequence[JointPart], row: TickRow, most: int
+    ) -> Mapping[str, PgsnowError | None]:
+        warehouse, outcomes = self.target.warehouse, dict[str, PgsnowError | None]()
+        together = sum(batch.rows for _, groups in parts for group in groups for batch in group) <= most
+        while set(outcomes) < {_table_of(destination) for destination, _ in parts}:
+            left = [part for part in parts if _table_of(part[0]) not in outcomes]
+            before = {name: [dict(row) for row in table.rows] for name, table in warehouse.tables.items()}
+            done: list[str] = []
+            for destination, groups in left:
+                try:
+                    for at, group in enumerate(groups):
+                        destination.load_staged(group, 500_000 + at, copies=False)
+                    done.append(_table_of(destination))
+                except PgsnowError as error:
+                    outcomes[_table_of(destination)] = error
+                    if together:
+                        for name, rows in before.items():
+                            warehouse.tables[name].rows[:] = rows
+                        done.clear()
+                        break
+            outcomes |= dict.fromkeys(done)
+        why = {table: str(error) for table, error in outcomes.items() if error is not None}
+        written = replace(row, left_out={**row.left_out, **why}, together=together)
+        warehouse.ticks[row.tick] = (written, sorted(set(outcomes) - set(why)))
+        return outcomes
 
     def prune(self, fence: int) -> int:
         def remove() -> int:
@@ -263,6 +291,10 @@ class MemoryDestination:
     def _prepared(self, reads_all: bool) -> PreparedTarget:
         created = reads_all and self.target.claimed.because == RECREATED
         return PreparedTarget(limits_of(self.target.columns or {}, self.target.plan.output), created)
+
+
+def _table_of(destination: Destination) -> str:
+    return cast("MemoryDestination", destination).target.recorder.table
 
 
 def _is_above(row: Mapping[str, Any], column: MetadataColumn, value: Any) -> bool:

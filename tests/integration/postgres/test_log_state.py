@@ -55,7 +55,8 @@ def test_every_change_of_a_publication_that_can_lose_changes_is_seen_even_if_it_
     filters: the tables concerned are bridged; ordinary use of the tables changes nothing."""
     before = state_of(published)
     assert set(before.tables) == {"public.t", '"Odd"."Parts"'}
-    assert all(table.published and not table.filtered for table in before.tables.values())
+    assert all(table.shows([1]) for table in before.tables.values())
+    assert not before.tables["public.t"].shows([1, 2])
     known = KnownSlot(SLOT, "pub", 1, confirmed=before.end, fingerprint=before.fingerprint)
     published.run("insert into t values (1, 'a')", "analyze t", "vacuum t", "create index on t (v)")
     quiet = slot_verdict(state_of(published), known)

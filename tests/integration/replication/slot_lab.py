@@ -23,15 +23,16 @@ SLOT = "log"
 class SlotLab:
     """Tables t and other, of which t is published. What was read from the log is applied to `copy`, by key."""
 
-    def __init__(self, lab: Lab) -> None:
+    def __init__(self, lab: Lab, *, make: bool = True) -> None:
         self.lab = lab
         self.slot = f"log_{lab.admin.info.dbname}"
-        lab.run(
-            "create table t (id int primary key, v text)",
-            "create table other (id int primary key, v text)",
-            "create publication pub for table t",
-            f"select pg_create_logical_replication_slot('{self.slot}', 'pgoutput')",
-        )
+        if make:
+            lab.run(
+                "create table t (id int primary key, v text)",
+                "create table other (id int primary key, v text)",
+                "create publication pub for table t",
+                f"select pg_create_logical_replication_slot('{self.slot}', 'pgoutput')",
+            )
         self.folder = Path(tempfile.gettempdir())
         self.conn = lab.source.connect()
         self.copy: dict[str, Row] = {}

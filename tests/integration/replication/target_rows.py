@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pgsnow.model.plan import TablePlan
+from pgsnow.sync.stream.batch_keys import BatchKeys
 from pgsnow.sync.stream.change_page import ChangeCounts, ChangePage
-from pgsnow.sync.stream.pages import BatchKeys
 
 Key = tuple[Any, ...]
 
@@ -21,7 +21,8 @@ class TargetRows:
     counts: ChangeCounts = field(default_factory=ChangeCounts)
     batches: int = 0
     incomplete: set[Key] | None = None
-    """Keys of rows of which the target lacks what they lack; None: there must be none."""
+    """The target may have the changes already: keys of rows that are read from the source, as the target has no row
+    with their key, or as they had another key before. None: there must be no such row."""
 
     def load(self, pages: Iterable[ChangePage]) -> None:
         """Apply the pages, in as few batches as BatchKeys admits."""
@@ -63,11 +64,10 @@ class TargetRows:
         moved = any(value is not None for value in former.values())
         names = [self.plan.fields[int(place)].source for place in lacking.strip(".").split(".")]
         assert [row[name] for name in names] == [None] * len(names)
-        key = self._key(former if moved else row)
-        if key not in before and self.incomplete is not None:
+        if self.incomplete is not None and (moved or self._key(row) not in before):
             self.incomplete.add(self._key(row))
             return None
-        kept = before[key]
+        kept = before[self._key(former if moved else row)]
         return {name: kept[name] for name in names}
 
     def _key(self, row: Mapping[str, Any]) -> Key:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
@@ -27,29 +27,32 @@ from pgsnow.sync.runtime.recorder import Recorder
 from tests.unit.model.evolving import column, plan_of, table
 from tests.world import MemoryWorld, World
 
-THINGS = "public.things"
 Row = tuple[int, str | None]
 
 
 class Loading:
     """Claims of one table, each with a destination of its own. Files through the stage, whatever their size."""
 
-    def __init__(self, world: World, engine: Engine) -> None:
+    def __init__(self, world: World, engine: Engine, name: str = "things") -> None:
         self.world = world
+        self.name = name
+        self.source = f"public.{name}"
         self._engine = engine
         self._claims: Sequence[Claim] = ()
         self.plan = self.plan_with()
 
     def plan_with(self, **config: Any) -> TablePlan:
         """The plan of a table with a key `id`, a watermark `at` and a text `name`."""
-        target = f"{self.world.settings.snowflake.database}.ANALYTICS.THINGS"
-        return plan_of(table(column(3, "name", "text")), target=target, **{"load": "stage"} | config)
+        target = f"{self.world.settings.snowflake.database}.ANALYTICS.{self.name.upper()}"
+        plan = plan_of(table(column(3, "name", "text")), target=target, **{"load": "stage"} | config)
+        named = plan.config.model_copy(update={"source": type(plan.config.source)("public", self.name)})
+        return replace(plan, config=named)
 
     def claim(self) -> Claim:
         """A new claim; that of an earlier run is at an end."""
         leases = self._engine.ledger.leases
         leases.release(self._claims)
-        self._claims, _ = leases.claim([THINGS], run_id="run", holder="test")
+        self._claims, _ = leases.claim([self.source], run_id="run", holder="test")
         return self._claims[0]
 
     def run(self, claim: Claim | None = None, observer: Callable[[Event], None] = ignore) -> Run:
@@ -59,20 +62,21 @@ class Loading:
     def rows(self) -> list[Row]:
         """Id and name of every row of the target, in order."""
         if isinstance(self.world, MemoryWorld):
-            found = [(row["ID"], row["NAME"]) for row in self.world.target("analytics.things").rows]
+            found = [(row["ID"], row["NAME"]) for row in self.world.target(f"analytics.{self.name}").rows]
         else:
             found = [
-                (int(at), name) for at, name in self.world.snowflake("SELECT ID, NAME FROM ANALYTICS.THINGS")
+                (int(at), name)
+                for at, name in self.world.snowflake(f"SELECT ID, NAME FROM ANALYTICS.{self.name}")
             ]
         return sorted(found, key=str)
 
     def marked(self) -> list[int]:
         """Ids of the rows that are marked as deleted, in order."""
         if isinstance(self.world, MemoryWorld):
-            rows = self.world.target("analytics.things").rows
+            rows = self.world.target(f"analytics.{self.name}").rows
             return sorted(row["ID"] for row in rows if row[DELETED_AT_COLUMN] is not None)
         where = f'"{DELETED_AT_COLUMN}" IS NOT NULL'
-        found = self.world.snowflake(f"SELECT ID FROM ANALYTICS.THINGS WHERE {where} ORDER BY 1")
+        found = self.world.snowflake(f"SELECT ID FROM ANALYTICS.{self.name} WHERE {where} ORDER BY 1")
         return [int(at) for (at,) in found]
 
     def exists(self) -> bool:
@@ -84,9 +88,9 @@ class Loading:
 
     def drop(self) -> None:
         if isinstance(self.world, MemoryWorld):
-            self.world.drop("analytics.things")
+            self.world.drop(f"analytics.{self.name}")
         else:
-            self.world.snowflake("DROP TABLE ANALYTICS.THINGS")
+            self.world.snowflake(f"DROP TABLE ANALYTICS.{self.name}")
 
     def lose_files(self) -> None:
         """Remove what is staged, as a lifecycle rule would."""
@@ -115,7 +119,7 @@ class Run:
     ) -> None:
         self.plan = loading.plan
         self.table = ClaimedTable(engine.ledger, claim)
-        self.recorder = Recorder(THINGS, str(self.plan.target), claim.run_id, observer)
+        self.recorder = Recorder(loading.source, str(self.plan.target), claim.run_id, observer)
         self.destination: Destination = destination_of(engine._context, self.plan, self.table, self.recorder)
         self._folder = loading.world.folder
         self._written = 0

@@ -88,6 +88,7 @@ def test_changes_wait_in_files_once_the_credits_of_the_day_are_spent(shop: Memor
     assert {pace.next_load for pace in plan.paces.values()} == {plan.held_until.timestamp()}
 
     spend(shop, 0.0)
+    shop.options["budget"] = {"credits_per_day": 60}  # enough at any time of a day
     shop.sql("update sync_budget set credits_before = 0")
     staged_for(shop, "1 hour")
     tick(shop)

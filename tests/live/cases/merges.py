@@ -7,6 +7,10 @@ from typing import Any
 import pyarrow as pa
 
 from pgsnow.model.batch import KeyBounds
+from pgsnow.model.config.options import Deletes
+from pgsnow.model.log.changes import MOVED_PREFIX, OPERATION_COLUMN, UNCHANGED_COLUMN, ChangeKinds
+from pgsnow.model.metadata_columns import ORDER_COLUMN
+from pgsnow.snowflake.load.changes import ChangeLoad
 from pgsnow.snowflake.names import stage_path
 from pgsnow.snowflake.sql import statements as sql
 from pgsnow.snowflake.sql.direct_copy import copy_into_target
@@ -78,6 +82,40 @@ def stale(account: Account) -> Any:
     return account.rows(merge(account, "STALE", [place], 1)), held(account, "STALE")
 
 
+def changed(account: Account) -> Any:
+    """Deletes, a column that did not change, and rows that exchange their keys; then a mark instead of a delete."""
+    with_table(account, "CHANGED", (1, "a"), (2, "b"), (3, "c"), (4, "d"))
+    rows = pa.table({
+        "ID": pa.array([1, 2, 3, 4, 9], pa.int64()),
+        "NAME": pa.array([None, None, None, "D", None], pa.string()),
+        OPERATION_COLUMN: ["U", "U", "D", "U", "U"],
+        UNCHANGED_COLUMN: [".1.", ".1.", None, None, ".1."],
+        f"{MOVED_PREFIX}ID": pa.array([2, 1, None, None, None], pa.int64()),
+        ORDER_COLUMN: pa.array(range(5), pa.int64()),
+    })  # fmt: skip
+    place, target = account.stage_rows("changed/5-1", rows), account.target("CHANGED")
+    kinds = ChangeKinds(deletes=True, unchanged=True, moved=True)
+    load = ChangeLoad(target, FIELDS, KEY, 5, 5, kinds, Deletes.HARD, bounds=KeyBounds("ID", 1, 9))
+    source = load.from_files([place], counted=True)
+    assert load.settled(account.session, source) is load
+    merge = load.merge(source, not_after=5, expected=at(4))
+    [counts] = [result.rows for result in merge.send(account.session)]
+    repeated = load.settled(account.session, source).kinds.moved
+    lacking = load.incomplete(account.session, source, with_moved=False)
+    return counts, repeated, lacking, held(account, "CHANGED")
+
+
+def truncated(account: Account) -> Any:
+    """Rows of earlier runs are removed; those of this run and of a later one stay."""
+    with_table(account, "TRUNCATED", (1, "a"), (2, "b"), (3, "c"))
+    account.session.execute('UPDATE TRUNCATED SET "_PGSNOW_FENCE" = 4 + ID WHERE ID > 1')
+    load = ChangeLoad(
+        account.target("TRUNCATED"), FIELDS, KEY, 6, 0, ChangeKinds(truncates=True), Deletes.HARD
+    )
+    removed = [result.rows for step in load.truncation() for result in step.send(account.session)]
+    return removed, held(account, "TRUNCATED")
+
+
 def ambiguous(account: Account) -> Any:
     with_table(account, "AMBIGUOUS", (1, "before"))
     source = "(SELECT 1 AS ID, 'a' AS NAME UNION ALL SELECT 1, 'b')"
@@ -139,6 +177,9 @@ CASES = (
          ([(1, 1)], [(1, "a", 5), (2, "b", 5), (900, "far", 1)]), bounds),
     Case("MERGE leaves a row that a run with a higher fence wrote", MERGE,
          ([(0, 0)], [(1, "newer", 9)]), stale),
+    Case("MERGE of changes deletes, keeps columns that did not change, and lets rows exchange their keys", MERGE,
+         ([(0, 3, 1)], False, [("9",)], [(1, "b", 5), (2, "a", 5), (4, "D", 5)]), changed),
+    Case("DELETE of the rows of earlier runs", "DELETE", ([[(1,)]], [(2, "b", 6), (3, "c", 7)]), truncated),
     Case("MERGE with two source rows of one key is refused", MERGE, Failed("100090"), ambiguous),
     Case("INSERT OVERWRITE from staged files with QUALIFY; a failing guard or a later fence changes nothing", INSERT,
          (NOT_A_NUMBER, NOT_A_NUMBER, [(1, "a", 7), (2, "b", 7)]), replaced),

@@ -18,6 +18,7 @@ UNFENCED = {
     "verified": "it names the doubt that it removes",
     "pause_tables": "a person pauses a table whoever has it; the run in progress goes on",
     "resume_tables": "a person ends the pause, which no run relies on",
+    "forget_log_positions": "a table that loses its position is read otherwise, whoever has it",
     "record_certificate": "commands compare without a claim, and no run relies on what they record",
 }
 

@@ -47,7 +47,7 @@ def status(
         if select or output is not Format.TABLE:
             return StatusView(records, now)
         whole = overview_of(sync_config, ledger, now)
-        return StatusView(records, now, str(whole.word), whole.reason, whole.advice, whole.budget)
+        return StatusView(records, now, str(whole.word), whole.reason, whole.advice, whole.budget, whole.log)
 
     try:
         if watch:

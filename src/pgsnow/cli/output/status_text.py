@@ -17,6 +17,7 @@ from pgsnow.cli.output.screen import Shown, ShownTable, say, stdout, table_of, w
 from pgsnow.model.duration import approximate_duration
 from pgsnow.model.sentences import counted
 from pgsnow.operations.status.budget import BudgetState
+from pgsnow.operations.status.log import LogHealth, log_line
 from pgsnow.operations.status.summary import ALARMS
 from pgsnow.operations.status.table_state import HealthState
 
@@ -64,7 +65,7 @@ WORD_STYLES = {
 @dataclass(frozen=True, slots=True)
 class StatusView:
     """The states at `now`, one record a table. word, reason, advice: the state of the whole; "" if only some tables
-    were asked for. budget: today's, if one is configured."""
+    were asked for. budget: today's, if one is configured. log: if tables are read from it."""
 
     records: Sequence[dict[str, Any]]
     now: datetime
@@ -72,6 +73,7 @@ class StatusView:
     reason: str = ""
     advice: str = ""
     budget: BudgetState | None = None
+    log: LogHealth | None = None
 
     def headline(self, width: int | None) -> list[Text]:
         """`failing: public.orders stopped …`, then the next step."""
@@ -136,6 +138,8 @@ def write_status(form: Format, view: StatusView, *, wide: bool) -> None:
         if record["verify_progress"] is not None:
             share = f"{record['verify_progress']:.0%}"
             say(f"{record['table']}: {share} of it is compared in this round of verify_every")
+    if view.log is not None:
+        say(f"log: {log_line(view.log, view.now)}")
     if view.budget is not None:
         say(f"budget: {view.budget.sentence}")
         if view.budget.conflict:

@@ -15,6 +15,7 @@ SEVERITIES = {
     AlertRule.DIFFERENT: "error",
     AlertRule.REJECTED: "warning",
     AlertRule.LAG: "warning",
+    AlertRule.LOG: "warning",
     AlertRule.BUDGET: "warning",
 }
 """PagerDuty's severities; webhooks get them, too."""

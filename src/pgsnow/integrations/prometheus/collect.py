@@ -20,6 +20,7 @@ from pgsnow.ledger.rows import WatermarkRow
 from pgsnow.model.config.sync_config import SyncConfig
 from pgsnow.model.report import SUCCESS, Status
 from pgsnow.operations.status.budget import budget_of
+from pgsnow.operations.status.log import LogHealth, log_of
 from pgsnow.operations.status.overview_table import OverviewTable, table_line
 from pgsnow.operations.status.table_state import GRACE_SECONDS, PATIENCE, HealthState
 from pgsnow.operations.status.table_status import TableStatus, table_statuses
@@ -43,6 +44,8 @@ def metrics_text(config: SyncConfig, ledger: Ledger, now: datetime) -> str:
         if row.source_table in configured:
             _add_counters(page, row)
     _add_warehouses(page, ledger, config)
+    if (log := log_of(config, ledger)) is not None:
+        _add_log(page, log)
     if budget is not None:
         page.add("pgsnow_budget_credits", budget.limit)
         page.add("pgsnow_budget_spent_credits", budget.spent)
@@ -139,6 +142,18 @@ def _add_counters(page: Exposition, row: CounterRow) -> None:
     page.add("pgsnow_statements_total", totals.statements, table)
     page.add("pgsnow_warehouse_seconds_total", totals.warehouse_seconds, table)
     page.add("pgsnow_credits_total", totals.credits, table)
+
+
+def _add_log(page: Exposition, log: LogHealth) -> None:
+    slot = label("slot", log.slot)
+    page.add("pgsnow_log_up", int(not log.trouble), slot)
+    page.add("pgsnow_log_retained_bytes", log.retained, slot)
+    page.add("pgsnow_log_retained_limit_bytes", log.limit, slot)
+    page.add("pgsnow_log_safe_bytes", log.safe, slot)
+    page.add("pgsnow_log_spilled_bytes_total", log.spilled, slot)
+    page.add("pgsnow_log_confirmed_bytes", log.confirmed, slot)
+    page.add("pgsnow_log_newest_commit_timestamp_seconds", _stamp(log.newest_commit), slot)
+    page.add("pgsnow_log_generation", log.generation, slot)
 
 
 def _add_warehouses(page: Exposition, ledger: Ledger, config: SyncConfig) -> None:

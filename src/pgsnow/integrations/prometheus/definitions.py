@@ -167,4 +167,35 @@ WAREHOUSE = (
     Metric("pgsnow_budget_forecast_credits", "gauge", "Expected credits of the whole day"),
     Metric("pgsnow_budget_conflict", "gauge", "1 if the budget cannot be kept, else 0"),
 )
-METRICS = (*PLAN, *WHOLE, *TABLE, *COUNTERS, *WAREHOUSE)
+LOG = (
+    Metric("pgsnow_log_up", "gauge", "1 if the source's write-ahead log can be read, else 0", ("slot",)),
+    Metric(
+        "pgsnow_log_retained_bytes", "gauge", "Log that the slot holds back on the source's disk", ("slot",)
+    ),
+    Metric("pgsnow_log_retained_limit_bytes", "gauge", "Log that it may hold back", ("slot",)),
+    Metric(
+        "pgsnow_log_safe_bytes",
+        "gauge",
+        "Log that may be written until the server gives the slot up",
+        ("slot",),
+    ),
+    Metric(
+        "pgsnow_log_spilled_bytes_total",
+        "counter",
+        "Bytes that decoding has written to the source's disk",
+        ("slot",),
+    ),
+    Metric(
+        "pgsnow_log_confirmed_bytes", "gauge", "Position in the log up to which it was confirmed", ("slot",)
+    ),
+    Metric(
+        "pgsnow_log_newest_commit_timestamp_seconds",
+        "gauge",
+        "When the newest transaction that was read has committed",
+        ("slot",),
+    ),
+    Metric(
+        "pgsnow_log_generation", "gauge", "How often a slot was made: a higher one was made again", ("slot",)
+    ),
+)
+METRICS = (*PLAN, *WHOLE, *TABLE, *COUNTERS, *WAREHOUSE, *LOG)

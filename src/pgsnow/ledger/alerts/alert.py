@@ -24,6 +24,8 @@ class AlertRule(StrEnum):
     """More rows of a table are rejected than is accepted."""
     LAG = "lag"
     """A table's lag is longer than is accepted."""
+    LOG = "log"
+    """The source's log is not read, or the slot holds back much of it."""
     BUDGET = "budget"
     """The budget cannot be kept."""
 

@@ -38,9 +38,11 @@ class SlotRefusal:
 
 @dataclass(frozen=True, slots=True)
 class SlotRow:
-    """A slot as commands and the status show it. Seconds: since the last complete read, and since the trouble began."""
+    """A slot as commands and the status show it. ledger: the ledger's id. Seconds: since the last complete read, and
+    since the trouble began."""
 
     known: KnownSlot
+    ledger: str = ""
     holder: str | None = None
     read_seconds: float | None = None
     trouble_seconds: float | None = None
@@ -82,13 +84,14 @@ class Slots:
         fingerprint: Fingerprint | None = None,
         figures: Mapping[str, Any] | None = None,
         complete: bool = True,
+        timeline: int | None = None,
     ) -> None:
         """Record that everything up to this LSN is durably staged, BEFORE it is confirmed to the server: a slot that
         the server shows beyond it was moved by something else. Raises LeaseLost.
 
         fingerprint: as `inspect_log` gave it before this read; it is stored once the tables that it makes doubtful are
         bridged, or have lost their position. figures: measurements; others that are stored stay. complete: the read
-        came to its noted end. None: what is stored stays.
+        came to its noted end. timeline: of the server now. None: what is stored stays.
         """
         self._write(
             "advance_slot",
@@ -98,6 +101,7 @@ class Slots:
             fingerprint=None if fingerprint is None else Jsonb(storable(fingerprint)),
             figures=None if figures is None else Jsonb(storable(figures)),
             complete=complete,
+            timeline=timeline or None,
         )
 
     def new_generation(
@@ -138,6 +142,7 @@ class Slots:
         return tuple(
             SlotRow(
                 _known(row),
+                row["ledger"] or "",
                 row["lease_holder"] if row["is_held"] else None,
                 row["read_seconds"],
                 row["trouble_seconds"],

@@ -6,7 +6,7 @@ https://www.postgresql.org/docs/current/view-pg-replication-slots.html"""
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -65,13 +65,20 @@ class PublicationState:
 @dataclass(frozen=True, slots=True)
 class LogTable:
     """A table that is to be read from the log. identity: pg_class.relreplident. filtered: the publication has a row
-    filter for it. columns: those that the publication has, if not all of them (numbers, as in pg_attribute.attnum)."""
+    filter for it. columns: those that the publication has, if not all of them (numbers, as in pg_attribute.attnum).
+    key: the columns of its replica identity; None: those of its partitions count, or all columns belong to it."""
 
     oid: int
     identity: str
     published: bool
     filtered: bool = False
     columns: tuple[int, ...] = ()
+    key: frozenset[int] | None = None
+
+    def shows(self, key: Collection[int]) -> bool:
+        """False if the log lacks columns of this key (attnum) in deletes and in changes of keys, or if a row filter
+        hides rows. (Those of partitions show only when they are read.)"""
+        return self.published and not self.filtered and (self.key is None or self.key.issuperset(key))
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +111,19 @@ class LogState:
         if configured is not None:
             return configured
         return DEFAULT_RETAINED if self.keep is None else self.keep // 2
+
+
+def measurements(state: LogState, configured: int | None) -> dict[str, Any]:
+    """Figures of the slot, which the ledger keeps for the status. configured: `max_retained_wal`, if it is set."""
+    slot = state.slot
+    return {
+        "retained": state.retained,
+        "limit": state.most_retained(configured),
+        "safe": slot.safe_wal_size if slot else None,
+        "wal_status": slot.wal_status if slot else None,
+        "server_spilled": slot.spilled if slot else None,
+        "end": state.end,
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,12 +195,14 @@ def slot_verdict(
     most_retained: int | None = None,
     own_pid: int | None = None,
     ours: bool = True,
+    forks: Sequence[tuple[int, int]] = (),
 ) -> SlotVerdict:
     """Decide about the slot, from what the server shows now and what the ledger knows.
 
     system, timeline: of the server now ('' and 0: not known). most_retained: `max_retained_wal` in bytes; None: the
     default. own_pid: the server process of our own session that is kept open, if any. ours: the slot's name is derived
-    from this ledger's id, so that one which the ledger does not know may be replaced. The horizon must have been taken
+    from this ledger's id, so that one which the ledger does not know may be replaced. forks: as in Horizon: a standby
+    that took over with everything that was read, and with the slot, is read on. The horizon must have been taken
     before `state`: a change of the publication after that horizon is then noticed now or by the next tick, and the
     bridge from the horizon reads what the log does not have.
     """
@@ -203,6 +225,9 @@ def slot_verdict(
             + known.name
             + "'); else write another name as `log_slot`.",
         )
+    left = dict(forks).get(known.timeline)
+    if left is not None and known.confirmed <= left:
+        timeline = known.timeline
     if why := _broken(state, known, system, timeline):
         return SlotVerdict(SlotAction.CREATE, why, drop=slot is not None)
     most = state.most_retained(most_retained)

@@ -14,6 +14,7 @@ from pgsnow.operations.alerts.finding import AlertFindings, findings_of, stopped
 from pgsnow.operations.alerts.notices import notice_of
 from pgsnow.operations.alerts.transitions import next_alerts
 from pgsnow.operations.status.budget import budget_of
+from pgsnow.operations.status.log import log_of
 
 
 def evaluate_tick(config: SyncConfig, ledger: Ledger, now: datetime, *, worker: str) -> None:
@@ -24,7 +25,8 @@ def evaluate_tick(config: SyncConfig, ledger: Ledger, now: datetime, *, worker: 
     LedgerAccessDenied."""
     if config.alerts is not None:
         rows, troubles = ledger.run_log.watermarks(), ledger.alerts.troubles()
-        found = findings_of(config, config.alerts, rows, troubles, now, budget_of(config, ledger, now))
+        whole = budget_of(config, ledger, now), log_of(config, ledger)
+        found = findings_of(config, config.alerts, rows, troubles, now, *whole)
         _evaluate(config, config.alerts, ledger, found, now, tuple(AlertRule), worker)
 
 

@@ -20,6 +20,7 @@ from pgsnow.model.report import Status
 from pgsnow.model.sentences import counted, without_name
 from pgsnow.operations.status.budget import BudgetState
 from pgsnow.operations.status.lag import lag_of
+from pgsnow.operations.status.log import LogHealth
 
 LONGEST_TEXT = 300
 """Characters of a reason in a message."""
@@ -65,11 +66,12 @@ def findings_of(
     troubles: Sequence[TableTrouble],
     now: datetime,
     budget: BudgetState | None = None,
+    log: LogHealth | None = None,
 ) -> AlertFindings:
     """Everything that is wrong with the enabled tables. rows: of the ledger. A paused table has no findings."""
     by_name = {row.source_table: row for row in rows}
     facts = {trouble.source_table: trouble for trouble in troubles}
-    found: list[Finding] = [*_over_budget(budget, now)]
+    found: list[Finding] = [*_over_budget(budget, now), *_of_the_log(log, config, now)]
     unknown: set[tuple[AlertRule, str]] = set()
     for table in config.enabled:
         row, trouble = by_name.get(table.name), facts.get(table.name)
@@ -141,6 +143,19 @@ def _over_budget(budget: BudgetState | None, now: datetime) -> Iterator[Finding]
             budget.conflict,
             "Raise `credits_per_day:`, allow a longer `max_lag:`, or look which table costs most: `pgsnow cost`."
             " Rows are loaded in any case.",
+        )
+
+
+def _of_the_log(log: LogHealth | None, config: SyncConfig, now: datetime) -> Iterator[Finding]:
+    if log is not None and log.is_news(now, config.sync_interval_seconds):
+        yield Finding(
+            AlertRule.LOG,
+            "",
+            "log",
+            log.trouble_since or log.read_at or now,
+            log.sentence,
+            "See `pgsnow log status` and `pgsnow check`. Nothing is lost: tables are read without the log until it can"
+            " be read.",
         )
 
 

@@ -33,6 +33,7 @@ _OVER = {
     AlertRule.DIFFERENT: "no known differences in {object}",
     AlertRule.REJECTED: "no more open rejected rows than accepted in {object}",
     AlertRule.LAG: "{subject} no longer late",
+    AlertRule.LOG: "the source's log is read again",
     AlertRule.BUDGET: "the budget is kept again",
 }
 
@@ -77,6 +78,8 @@ def _title(change: IncidentChange, alerts: Sequence[Alert]) -> str:
     first, rule = alerts[0], change.rule
     if rule is AlertRule.STOPPED:
         return f"The sync has stopped: {first.text}"
+    if rule is AlertRule.LOG:
+        return f"Reading the source's log: {first.text}"
     if rule is AlertRule.BUDGET:
         return f"The budget cannot be kept: {first.text}"
     if len(alerts) == 1:

@@ -15,6 +15,7 @@ from pgsnow.ledger.requests.requests import Request
 from pgsnow.ledger.rows import WatermarkRow
 from pgsnow.model.config.sync_config import SyncConfig
 from pgsnow.operations.status.budget import BudgetState, budget_of
+from pgsnow.operations.status.log import LogHealth, log_of
 from pgsnow.operations.status.overview_table import OverviewTable, RowCounts, table_line
 from pgsnow.operations.status.table_state import HealthState
 from pgsnow.operations.status.table_status import table_statuses
@@ -42,6 +43,7 @@ class Overview:
     known. last_tick: when a worker last began a tick. next_tick: when the next one is expected; None: unknown, or
     overdue. interval_seconds: between two ticks. day_rows: rows of 24 hours, all tables together. counts: tables by
     state. tables: worst first. requests: actions that have not ended yet. budget: today's; None: none is configured.
+    log: the log's state; None: no table is read from it.
     """
 
     now: datetime
@@ -60,6 +62,7 @@ class Overview:
     tables: tuple[OverviewTable, ...]
     requests: tuple[Request, ...] = ()
     budget: BudgetState | None = None
+    log: LogHealth | None = None
 
 
 def overview_of(config: SyncConfig, ledger: Ledger, now: datetime) -> Overview:
@@ -100,6 +103,7 @@ def overview_of(config: SyncConfig, ledger: Ledger, now: datetime) -> Overview:
         tables=tables,
         requests=tuple(unless_missing(ledger.requests.open, list[Request]())),
         budget=budget,
+        log=log_of(config, ledger),
     )
 
 

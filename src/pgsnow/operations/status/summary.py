@@ -11,6 +11,7 @@ from pgsnow.ledger.rows import WatermarkRow
 from pgsnow.model.config.sync_config import SyncConfig
 from pgsnow.model.report import SUCCESS, Status
 from pgsnow.operations.status.budget import budget_of
+from pgsnow.operations.status.log import log_of
 from pgsnow.operations.status.table_state import HealthState
 from pgsnow.operations.status.table_status import TableStatus, table_statuses
 
@@ -40,6 +41,7 @@ def status_of(config: SyncConfig, ledger: Ledger, now: datetime) -> dict[str, An
         "worst_lag_seconds": max((lag for t in tables if (lag := t.lag.seconds) is not None), default=None),
         "last_success": _text(max((_utc(r.last_success) for r in ran if r.last_success), default=None)),
         "interval_seconds": config.sync_interval_seconds,
+        "log": _json(log.record()) if (log := log_of(config, ledger)) else None,
         "metrics": _metrics(ran, logs),
         "tables": [_json(table.record()) for table in tables],
         "runs": [_json(run) for run in logs[:RUNS]],

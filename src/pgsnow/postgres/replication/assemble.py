@@ -7,6 +7,7 @@ https://www.postgresql.org/docs/current/protocol-logical-replication.html"""
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from pgsnow.model.errors import LogMalformed
@@ -16,8 +17,13 @@ from pgsnow.postgres.replication.spool import EXTENT, Extent, SpoolBudget, Spool
 from pgsnow.postgres.replication.spooled import SpooledPart, SpooledReading
 
 _CHANGES = frozenset(b"IUD")
+_SHORTEST = m.HEAD + 1 + m.IN_STREAM.size
+_ENDS_AT_ONCE = 64
 _IGNORED = frozenset(b"YOM")
 """Types, origins, logical messages."""
+
+Fetch = Callable[[int], tuple[int, memoryview]]
+"""PQgetCopyData: bytes of a message and the message; 0: none has come yet; -1: the server has ended the session."""
 
 
 @dataclass(slots=True)
@@ -31,7 +37,6 @@ class Streamed:
     relations: dict[int, LogRelation] = field(default_factory=dict)
     subtransactions: set[int] = field(default_factory=set)
     dropped: set[int] = field(default_factory=set)
-    size: int = 0
 
 
 class LogAssembler:
@@ -47,7 +52,7 @@ class LogAssembler:
         self._in_transaction = False
         self._relations: dict[int, LogRelation] = {}
         self._memory: list[Extent] = []
-        self._held = 0
+        self._spill_at = 0
         self._others = {
             ord("B"): self._begin,
             ord("C"): self._commit,
@@ -66,10 +71,17 @@ class LogAssembler:
         self._memory = [
             extent for streamed in self.streamed.values() for extent in streamed.extents if extent.at < 0
         ]
-        self._held = sum(len(extent.data) for extent in self._memory)
+        self._spill_at = self._budget.memory - sum(len(extent.data) for extent in self._memory)
         self._spilled = self._budget.spilled
         self.reading = SpooledReading(self.position, SpoolFile(self._budget))
         return self.reading
+
+    def open_sizes(self) -> dict[int, int]:
+        """Bytes of the changes of each open streamed transaction."""
+        return {
+            xid: sum(extent.size or len(extent.data) for extent in streamed.extents)
+            for xid, streamed in self.streamed.items()
+        }
 
     @property
     def between(self) -> bool:
@@ -103,26 +115,93 @@ class LogAssembler:
                 return False
             if kind not in _IGNORED:
                 self._others[kind](body)
-            return self.between
+            return not self._in_transaction and self._stream is None
         except (struct.error, IndexError, KeyError) as error:
             kind_text = bytes(body[:1]).decode("ascii", "replace")
             raise LogMalformed(
                 f"a message {kind_text!r} of the log, of {len(body)} bytes, makes no sense"
             ) from error
 
+    def take_from(self, fetch: Fetch, until: int, most: int) -> tuple[int, memoryview]:
+        """Take messages of the server as they come. Returns the result of `fetch` that ended that: a message at the end
+        of a transaction or of a piece of a streamed one, if the position is `until` or later, the reading has as many
+        bytes as `most`, or it is time to look around; a message without data; or no message. Raises as `take` does."""
+        ends = _ENDS_AT_ONCE
+        while True:
+            size, message = self._changes_of(fetch) if self._stream is None else self._streamed_changes(fetch)
+            if size <= m.HEAD or message[0] != m.DATA:
+                return size, message
+            if self.take(message[m.HEAD :]):
+                ends -= 1
+                if self.position >= until or self.reading.size >= most or not ends:
+                    return size, message
+
+    def _changes_of(self, fetch: Fetch) -> tuple[int, memoryview]:
+        """Take changes that follow others of their table, which costs half of what `take` does; the first message that
+        is none, or no message."""
+        reading, last, head = self.reading, self._last, m.HEAD
+        owner, in_transaction = len(reading.commits), self._in_transaction
+        while True:
+            size, message = fetch(1)
+            if (
+                size < _SHORTEST
+                or message[0] != m.DATA
+                or message[head] not in _CHANGES
+                or not in_transaction
+            ):
+                return size, message
+            extent = last.get(m.OID.unpack_from(message, head + 1)[0])
+            if extent is None or not extent.open:
+                return size, message
+            if extent.owner != owner:
+                extent.begin_run(owner)
+            extent.lengths.append(size - head)
+            extent.data += message[head:]
+            self._count(extent, size - head)
+
+    def _streamed_changes(self, fetch: Fetch) -> tuple[int, memoryview]:
+        """Like `_changes_of`, for a piece of a streamed transaction."""
+        assert self._stream is not None
+        last, head = self._stream.last, m.HEAD
+        while True:
+            size, message = fetch(1)
+            if size < _SHORTEST or message[0] != m.DATA or message[head] not in _CHANGES:
+                return size, message
+            owner, oid = m.IN_STREAM.unpack_from(message, head + 1)
+            extent = last.get(oid)
+            if extent is None or not extent.open or extent.owner != owner:
+                return size, message
+            extent.lengths.append(size - head - 4)
+            extent.data += message[head : head + 1]
+            extent.data += message[head + 5 :]
+            self._count(extent, size - head)
+
+    def _count(self, extent: Extent, size: int) -> None:
+        """A change of this size was added."""
+        self.reading.messages += 1
+        self.reading.size += size
+        if len(extent.data) >= EXTENT:
+            extent.seal()
+        if self.reading.size >= self._spill_at:
+            self._spill()
+
+    @property
+    def _open_extents(self) -> dict[int, Extent]:
+        """The last extent of each table: of the streamed transaction whose piece is being read, or of the reading."""
+        return self._last if self._stream is None else self._stream.last
+
     def _change(self, body: memoryview) -> None:
         if self._stream is None:
             if not self._in_transaction:
                 raise KeyError("a change outside of a transaction")
             (oid,) = m.OID.unpack_from(body, 1)
-            self._add(oid, len(self.reading.commits), body, self._last)
+            self._add(oid, len(self.reading.commits), body)
         else:
             owner, oid = m.IN_STREAM.unpack_from(body, 1)
-            self._stream.size += len(body)
-            self._add(oid, owner, bytes(body[:1]) + body[5:], self._stream.last)
+            self._add(oid, owner, bytes(body[:1]) + body[5:])
 
-    def _add(self, oid: int, owner: int, body: memoryview | bytes, last: dict[int, Extent]) -> None:
-        extent = last.get(oid)
+    def _add(self, oid: int, owner: int, body: memoryview | bytes) -> None:
+        extent = self._open_extents.get(oid)
         if extent is None or not extent.open:
             extent = self._extent(oid)
         if extent.owner != owner:
@@ -131,10 +210,9 @@ class LogAssembler:
                 self._stream.subtransactions.add(owner)
         extent.lengths.append(len(body))
         extent.data += body
-        self._held += len(body) + 4
         if len(extent.data) >= EXTENT:
             extent.seal()
-        if self._held >= self._budget.memory:
+        if self.reading.size >= self._spill_at:
             self._spill()
 
     def _extent(self, oid: int) -> Extent:
@@ -157,7 +235,7 @@ class LogAssembler:
         for extent in self._memory:
             if not extent.home.closed:
                 extent.write()
-        self._memory, self._held = [], 0
+        self._memory, self._spill_at = [], self.reading.size + self._budget.memory
 
     def _begin(self, body: memoryview) -> None:
         if not self.between:
@@ -176,14 +254,14 @@ class LogAssembler:
 
     def _committed(self, end: int, time: int) -> None:
         self.position = end
-        self.reading.newest_commit = m.moment(time)
+        self.reading.newest = time
 
     def _relation(self, body: memoryview) -> None:
         stream = self._stream
         relation = m.relation_of(body, 1 if stream is None else 5)
-        known, last = (self._relations, self._last) if stream is None else (stream.relations, stream.last)
+        known = self._relations if stream is None else stream.relations
         known[relation.oid] = relation
-        if (extent := last.get(relation.oid)) and extent.relation != relation:
+        if (extent := self._open_extents.get(relation.oid)) and extent.relation != relation:
             extent.seal()
 
     def _truncate(self, body: memoryview) -> None:
@@ -197,7 +275,7 @@ class LogAssembler:
             raise KeyError("a change outside of a transaction")
         text = bytes(body) if stream is None else bytes(body[:1]) + body[5:]
         for oid in oids:
-            self._add(oid, owner, text, self._last if stream is None else stream.last)
+            self._add(oid, owner, text)
 
     def _stream_start(self, body: memoryview) -> None:
         if not self.between:

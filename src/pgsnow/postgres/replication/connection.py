@@ -58,7 +58,7 @@ _ROLE = (
 
 @dataclass(frozen=True, slots=True)
 class LogSource:
-    """Names a slot of a server and the publication that filters it. settings: of an ordinary connection to it.
+    """Names a slot of a server and the publication that filters it. settings: of an ordinary connection to the server.
 
     patience: seconds without a sign of life after which the server ends a session. A server that shuts down waits for
     all sessions, hence for a session that nobody uses at most that long."""
@@ -113,18 +113,25 @@ class LogSource:
         conn = self.start(sql_connection)
         try:
             send_status(conn.pgconn, position)
-            self.wait_for(sql_connection, position)
+            self.wait_for(sql_connection, position, conn.info.backend_pid)
             end_copy(conn.pgconn)
         except (psycopg.Error, OSError) as error:
             raise translated(error) from error
         finally:
             conn.close()
 
-    def wait_for(self, sql_connection: psycopg.Connection[Any], position: int) -> None:
-        """Wait until the server shows that the slot is confirmed to here. Raises psycopg.Error."""
+    def wait_for(self, sql_connection: psycopg.Connection[Any], position: int, pid: int) -> None:
+        """Wait until the server shows that the slot is confirmed to here. Raises psycopg.Error, also as soon as the
+        session of this process on the server has ended."""
+        query = sql.SQL(
+            "select confirmed_flush_lsn::text, active_pid from pg_replication_slots where slot_name = {}"
+        )
         deadline = time.monotonic() + CONFIRM_SECONDS
-        while confirmed_position(sql_connection, self.slot) < position:
-            if time.monotonic() > deadline:
+        while True:
+            row = sql_connection.execute(query.format(sql.Literal(self.slot))).fetchone()
+            if row is not None and row[0] is not None and parse_lsn(row[0]) >= position:
+                return
+            if row is None or row[1] != pid or time.monotonic() > deadline:
                 raise psycopg.OperationalError(f"replication slot {self.slot} was not confirmed")
             time.sleep(_EVERY)
 

@@ -60,7 +60,7 @@ select current_setting('server_version_num')::int, current_setting('wal_level'),
             from pg_partition_tree(t.oid) tree join pg_class l on l.oid = tree.relid and tree.isleaf
             left join pg_index i on i.indrelid = l.oid and i.indisreplident)
         else (select max(i.indexrelid::text || '/' || i.indkey::text) from pg_index i
-              where i.indrelid = t.oid and case t.relreplident when 'i' then i.indisreplident else i.indisprimary end)
+              where i.indrelid = t.oid and case t.relreplident when 'i' then i.indisreplident else i.indisprimary and i.indimmediate end)
         end)) from t)
 """
 _SPILLED = "(select spill_bytes from pg_stat_replication_slots where slot_name = %(slot)s)"
@@ -141,7 +141,7 @@ def _publication(row: Mapping[str, Any]) -> PublicationState:
 
 
 def _table(rest: list[Any], published: Mapping[str, Any] | None) -> LogTable:
-    oid, identity, members, by_schema, _ = rest
+    oid, identity, members, by_schema, index = rest
     lists = [columns for *_, columns in members]
     return LogTable(
         oid,
@@ -149,7 +149,16 @@ def _table(rest: list[Any], published: Mapping[str, Any] | None) -> LogTable:
         published=published is not None and bool(published["all"] or members or by_schema),
         filtered=any(filtered is not None for _, filtered, _ in members),
         columns=tuple(number for columns in lists if columns for number in columns),
+        key=_key(identity, index),
     )
+
+
+def _key(identity: str, index: str | None) -> frozenset[int] | None:
+    """index: oid and columns of the index that is the replica identity, `16390/1 2`; a hash for a partitioned table."""
+    if identity == "f" or (index and "/" not in index):
+        return None
+    columns = index.partition("/")[2] if index and identity != "n" else ""
+    return frozenset(map(int, columns.split()))
 
 
 def _fingerprint(

@@ -36,6 +36,8 @@ _SILENT_UNTIL_FLUSH = 2
 _SILENT_AT_LIMIT = 8
 """Times that the server was asked in vain: until it is told to write its log to disk, and until a read that has reached
 its limit ends although nothing came."""
+MOST_TRANSACTIONS = 1_000_000
+"""Transactions, and subtransactions, after which a read ends: each takes a few bytes of memory."""
 _STATUS_EVERY = 10.0
 """Seconds after which the server is told that we are alive."""
 
@@ -72,7 +74,7 @@ class LogSession:
     def open_transactions(self) -> dict[int, int]:
         """Streamed transactions that are still open, by id, and the bytes of their changes that were read. They are
         read again from their beginning if the session is closed."""
-        return {xid: streamed.size for xid, streamed in self._log.streamed.items()}
+        return self._log.open_sizes()
 
     def read(self, until: int, budget: LogBudget = LogBudget()) -> SpooledReading:
         """Read until every transaction is known that committed at or before `until`, or to a limit of the budget. A
@@ -87,21 +89,24 @@ class LogSession:
         try:
             silent = 0
             while log.position < until:
-                if self._take_some():
+                if self._take_some(until, budget.size):
                     silent = 0
                 elif not self._wait(min(_QUIET * 2**silent, _QUIET_LONGEST)):
                     silent += 1
                     self._ask(silent)
                 self._check_sometimes()
-                over = reading.size >= budget.size or time.monotonic() >= limit
+                over = time.monotonic() >= limit or reading.size >= budget.size
+                over = over or len(reading.xids) >= MOST_TRANSACTIONS
                 may_end = log.position > reading.begin or silent >= _SILENT_AT_LIMIT
                 if over and may_end and log.between:
                     return log.finish(log.position, complete=False)
             return log.finish(log.position, complete=True)
-        except psycopg.Error as error:
-            raise slot_failed(self._sql, self._source.slot, error) from error
-        except OSError as error:
-            raise translated(error) from error
+        except BaseException as error:
+            reading.close()
+            failed = self._failed(error)
+            if failed is error:
+                raise
+            raise failed from error
 
     def confirm(self, position: int) -> None:
         """Let the slot's position move here, so that the server may remove older log. Returns when the server shows it.
@@ -111,7 +116,7 @@ class LogSession:
         self._confirmed = position
         try:
             self._send()
-            self._source.wait_for(self._sql, position)
+            self._source.wait_for(self._sql, position, self._conn.info.backend_pid)
         except (psycopg.Error, OSError):  # the server ended it meanwhile, for example at wal_sender_timeout
             self.close()
             self._source.confirm(self._sql, position)
@@ -125,21 +130,23 @@ class LogSession:
         with contextlib.suppress(psycopg.Error, OSError):
             self._conn.close()
 
-    def _take_some(self) -> bool:
-        """Take what has come, to the next end of a transaction; False: nothing has come."""
-        fetch, take, taken = self._pgconn.get_copy_data, self._log.take, False
+    def _take_some(self, until: int, most: int) -> bool:
+        """Take what has come, for a while; False: nothing has come."""
+        before = self._log.reading.messages
         while True:
-            size, message = fetch(1)
-            if size == 0:
-                return taken
+            size, message = self._log.take_from(self._pgconn.get_copy_data, until, most)
             if size < 0:
                 self._raise_end()
-            if message[0] == m.DATA:
-                if take(message[m.HEAD :]):
-                    return True
-                taken = True
-            elif message[0] == m.KEEPALIVE and self._moves(message):
+            if size == 0:
+                return self._log.reading.messages > before
+            if message[0] == m.DATA or (message[0] == m.KEEPALIVE and self._moves(message)):
                 return True
+
+    def _failed(self, error: BaseException) -> BaseException:
+        """The error to raise in place of a driver's."""
+        if isinstance(error, psycopg.Error):
+            return slot_failed(self._sql, self._source.slot, error)
+        return translated(error) if isinstance(error, OSError) else error
 
     def _moves(self, keepalive: memoryview) -> bool:
         """Answer the server, if it asks for that; True if its position moved."""

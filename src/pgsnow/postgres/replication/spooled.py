@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from pgsnow.model.log.relation import LogRelation
+from pgsnow.postgres.replication.messages import moment
 from pgsnow.postgres.replication.reading import ChangeBlock
 from pgsnow.postgres.replication.spool import Extent, SpoolFile
 
@@ -35,7 +36,8 @@ class SpooledReading:
     home: SpoolFile
     end: int = 0
     complete: bool = False
-    newest_commit: datetime | None = None
+    newest: int | None = None
+    """When the last transaction committed, as messages have it."""
     messages: int = 0
     size: int = 0
     spilled: int = 0
@@ -45,6 +47,11 @@ class SpooledReading:
     parts: dict[int, list[SpooledPart]] = field(default_factory=dict)
     homes: list[SpoolFile] = field(default_factory=list)
     """Files of streamed transactions that were committed."""
+
+    @property
+    def newest_commit(self) -> datetime | None:
+        """See LogReading."""
+        return None if self.newest is None else moment(self.newest)
 
     @property
     def committed(self) -> frozenset[int]:

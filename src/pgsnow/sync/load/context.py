@@ -74,7 +74,7 @@ class LoadContext:
 
     @property
     def deletes(self) -> Deletes:
-        """What a DELETE in the log does to the target's row."""
+        """Effect of a DELETE in the log on the row in the target."""
         return self.plan.deletes(self.table.claim.created_target).deletes
 
     def method(self, rows: int, size: int) -> Method:

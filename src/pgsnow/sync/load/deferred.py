@@ -62,7 +62,7 @@ def load_staged(load: LoadContext, batches: Sequence[StagedBatch], into: str, *,
     """Load staged batches of one layout with one MERGE, straight from their files or through the staging table of the
     batch `into`. copies: they are all that wait, and are copied in one transaction instead, if that is possible.
     Idempotent. Raises StagedRowsLost, TargetMissing, StagingRefused if they cannot be loaded, LedgerOutdated."""
-    found = [(batch, _stage_of(load, batch)) for batch in batches]
+    found = [(batch, stage_of_batch(load, batch)) for batch in batches]
     load.batches.begin(into)
     if copies:
         origins = [(batch, stage.origin(batch.layout.target, batch.batch)) for batch, stage in found]
@@ -72,14 +72,14 @@ def load_staged(load: LoadContext, batches: Sequence[StagedBatch], into: str, *,
 
             load.batches.leaves(into, files=False)
             if copy_once(load, known):
-                _note_loaded(load, found)
+                note_loaded(load, found)
                 return
             load.batches.begin(into)
 
     result, checked = _load_all(load, found, into)
     load.recorder.load_units += 1
     load.recorder.applied(result)
-    _note_loaded(load, found)
+    note_loaded(load, found)
     load.check_counts(result, sum(batch.rows for batch in batches), checked=checked)
 
 
@@ -113,7 +113,7 @@ def _load_all(
         raise
 
 
-def _note_loaded(load: LoadContext, batches: Sequence[tuple[StagedBatch, Stage]]) -> None:
+def note_loaded(load: LoadContext, batches: Sequence[tuple[StagedBatch, Stage]]) -> None:
     """The rows are in the target, so the files of these batches may be removed later."""
     load.batches.inherit([batch.batch for batch, _ in batches])
     for batch, stage in batches:
@@ -137,7 +137,7 @@ def _load(
     at_once = load.target.reads_files and len(known) == len(places)
     if not at_once or target is None:
         load.target.look(session, loading=sum(batch.rows for batch, _ in batches))
-    if not at_once:
+    if not (at_once and load.target.reads_files):  # the file format may have been altered
         return load.run(session, deferred_steps(into, batches, audited)), False
     load.batches.leaves(into, files=False)
     steps = deferred_at_once(known, audited, target=target, not_after=load.table.claim.fence)
@@ -155,7 +155,7 @@ def next_batch(staged: Sequence[StagedBatch], fence: int) -> int:
     return max((int(number) + 1 for _, found, number in marks if found), default=0)
 
 
-def _stage_of(load: LoadContext, batch: StagedBatch) -> Stage:
+def stage_of_batch(load: LoadContext, batch: StagedBatch) -> Stage:
     if batch.layout.target != load.plan.target:
         raise StagedRowsLost(f"{batch.batch} was staged for another target, {batch.layout.target}")
     with suppress(ConfigError):

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 from pgsnow.model.batch import LoadResult
 from pgsnow.model.config.options import Deletes
 from pgsnow.model.deferred_batch import StagedBatch
-from pgsnow.model.errors import TargetMissing
+from pgsnow.model.errors import PgsnowError, TargetMissing
 from pgsnow.model.evolution.drift import Drift, SourceDefinition
+from pgsnow.model.log.tick_row import TickRow
 from pgsnow.model.metadata_columns import DELETED_AT_COLUMN, MetadataColumn
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.types.content_cell import ContentCell
@@ -35,7 +36,7 @@ from pgsnow.sync.compare.sides import Side
 from pgsnow.sync.load.choose import LoadFacts, choose
 from pgsnow.sync.load.claimed_table import ClaimedTable
 from pgsnow.sync.load.context import LoadContext
-from pgsnow.sync.load.deferred import load_staged
+from pgsnow.sync.load.deferred import load_staged, next_batch
 from pgsnow.sync.load.deletes import Removed, RunTargetSide, remove_keys
 from pgsnow.sync.load.early_upload import EarlyUploader
 from pgsnow.sync.load.loader import Loader
@@ -48,6 +49,8 @@ from pgsnow.sync.runtime.context import EngineContext, TargetNotes
 from pgsnow.sync.runtime.recorder import Recorder
 
 T = TypeVar("T")
+JointPart = tuple["Destination", Sequence[Sequence[StagedBatch]]]
+"""The destination of a table, and its staged batches, those of one MERGE together (`in_loads`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,14 @@ class Destination(Protocol):
     def load_staged(self, batches: Sequence[StagedBatch], number: int, *, copies: bool = False) -> None:
         """Load these staged batches as the run's batch of this number. copies: they are all that wait, and may be
         copied once, without a MERGE. Raises StagedRowsLost, TargetQueryFailed, StagingRefused."""
+
+    def load_together(
+        self, parts: Sequence[JointPart], row: TickRow, most: int
+    ) -> Mapping[str, PgsnowError | None]:
+        """Load the staged batches of several tables, of which this is one, in one transaction, with the tick's row in
+        PGSNOW_TICKS. Returns for each the error for which it was left out; None: it is loaded. most: with more rows
+        than that, tables are loaded one by one, and the row says so. Idempotent, also for the row. Raises an error that
+        concerns no single table: then nothing is loaded. No target may have anything to be altered or created."""
 
     def follow_live_view(self, *, sweeps: bool) -> None:
         """Make the live view of the target show what is loaded and what is staged now, or drop it if the configuration
@@ -244,6 +255,21 @@ class SnowflakeDestination:
 
             follow(self._load, sweeps=False, loaded=False)
         return evolved
+
+    def load_together(
+        self, parts: Sequence[JointPart], row: TickRow, most: int
+    ) -> Mapping[str, PgsnowError | None]:
+        from pgsnow.sync.load.joint.together import JointLoad, load_together  # with `consistency: tick`
+
+        loads = []
+        for destination, groups in parts:
+            load = cast("SnowflakeDestination", destination)._load
+            numbered = enumerate(
+                groups, next_batch([b for group in groups for b in group], load.table.claim.fence)
+            )
+            names = [(batch_name(load.plan, load.table.claim.fence, at), group) for at, group in numbered]
+            loads.append(JointLoad(load, names))
+        return load_together(loads, row, most)
 
     def follow_live_view(self, *, sweeps: bool) -> None:
         from pgsnow.sync.load.live_view.renewal import follow  # only for such tables

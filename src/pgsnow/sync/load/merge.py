@@ -65,6 +65,11 @@ class MergeLoader:
         load, steps = self.context, self._steps(batch)
         if not isinstance(steps[-1], GuardedStatement) or load.expected is None:
             load.target.look(session, loading=batch.rows)
+            if (
+                isinstance(steps[-1], GuardedStatement) and not load.target.reads_files
+            ):  # the file format was altered
+                load.batches.begin(batch.batch)
+                steps = self._steps(batch)
         return load.run(session, steps, batch.fence if self.shadow is None else None)
 
     def _steps(self, batch: LoadBatch) -> tuple[Step, ...]:

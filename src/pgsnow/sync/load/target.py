@@ -282,10 +282,10 @@ class Target:
         self._session.do(lambda session: create_dropped(session, shadow, statement))
         self.begin_again("the shadow table was gone", doubt=False)
 
-    def look(self, session: Session, *, relaxed: bool = False, loading: int = 0) -> bool:
+    def look(self, session: Session, *, relaxed: bool = False, loading: int = 0, removing: int = 0) -> bool:
         """True if the target is there and its cached columns suffice. Once a run, look up what it is now, and whose,
-        and compare that with what is remembered of it. loading: so many rows are loaded next; if an answer was lost,
-        up to so many may have been added already. Raises NotTheOwner."""
+        and compare that with what is remembered of it. loading, removing: up to so many rows are added and
+        removed next; if an answer was lost, they may have been already. Raises NotTheOwner."""
         table, known = self._table, self._table.claim.target
         if not self._looked:
             self._state = state = self._shown(session)
@@ -298,8 +298,8 @@ class Target:
                 if known.created_on == JUST_CREATED:
                     known = replace(known, created_on=self._born(state) if self._is_marked(state) else "")
                 if known.created_on != state.created_on or table.rows not in (None, state.rows):
-                    more = loading if self._session.lost else 0
-                    state = self._compare(session, state, replace(known, rows=table.rows), more)
+                    possible = range(-removing, loading + 1) if self._session.lost else range(1)
+                    state = self._compare(session, state, replace(known, rows=table.rows), possible)
                 table.rows = state.rows
             self._looked = True
         suffices = self.columns is not None and self._shape.suffices(self.columns)
@@ -338,14 +338,16 @@ class Target:
             self._no_schema = self._recorder.clock.began
             return None
 
-    def _compare(self, session: Session, state: TargetState, known: KnownTarget, more: int) -> TargetState:
+    def _compare(
+        self, session: Session, state: TargetState, known: KnownTarget, possible: range
+    ) -> TargetState:
         """The state of a target that is not as it is remembered, with its exact number of rows. If it really is not,
-        everything is read again. more: up to so many rows more are no difference."""
+        everything is read again. possible: that many rows more are no difference."""
         if known.rows not in (None, state.rows) and known.created_on == state.created_on:
             # SHOW may be a moment behind; an exact count needs no warehouse either.
             [[rows]] = session.execute(sql.count(self._plan.target)).rows
             state = replace(state, rows=int(rows))
-            if known.rows is not None and 0 <= int(rows) - known.rows <= more:
+            if known.rows is not None and int(rows) - known.rows in possible:
                 known = replace(known, rows=int(rows))
         if (difference := known.difference(state)) is not None:
             self.begin_again(difference, doubt=True)

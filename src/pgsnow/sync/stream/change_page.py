@@ -38,9 +38,7 @@ class ChangePage:
     unchanged: for each row (string) the columns that it does not have, by their positions among the plan's fields, such
     as `.2.5.`; NULL: it has all. None: all rows have all.
     moved: for each row that lacks columns and had another key before this page that key, else NULLs. Columns are named
-    by the source and in the order of `plan.pk`, in the types of the plan's fields. None: there is no such row, or the
-    target may have these changes already, so that the row with the former key may be another one there: it then has the
-    row under its present key, or the row is incomplete.
+    by the source and in the order of `plan.pk`, in the types of the plan's fields. None: there is no such row.
     deleted: keys of rows that do not exist any more, in the same form; deleted_commits: as `commits`.
     truncates: the table was truncated before all these changes; the page has none from before that.
     last_commit: the end of the last commit record among all changes.

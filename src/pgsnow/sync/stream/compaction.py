@@ -31,6 +31,20 @@ class Compacted:
     deleted: Numbers
     deleted_keys: Numbers
 
+    def without(self, dropped: Numbers, changes: RawChanges) -> Compacted:
+        """The rows but these (booleans), which count as deleted."""
+        kept = ~dropped
+        gone = self.rows[dropped]
+        return Compacted(
+            self.rows[kept],
+            {name: values[kept] for name, values in self.values.items()},
+            {name: lacking[kept] for name, lacking in self.lacking.items() if lacking[kept].any()},
+            self.origins[kept],
+            self.moved[kept],
+            np.concatenate([self.deleted, gone]),
+            np.concatenate([self.deleted_keys, changes.new[gone]]),
+        )
+
 
 def compacted(changes: RawChanges, codes: Numbers, *, whole_old: bool) -> Compacted:
     """codes: for each tuple a number that stands for its key. whole_old: old tuples are whole rows (REPLICA IDENTITY

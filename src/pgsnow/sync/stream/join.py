@@ -31,7 +31,7 @@ class LogJoin:
     plan: TablePlan
     conn: psycopg.Connection[Any]
     read: LogRead | None = None
-    """What was read from the log in this tick; None: it was not."""
+    """The read of the log in this tick; None: it was not read."""
     begun: Join | None = None
 
     def begin(self, claim: Claim) -> None:
@@ -42,7 +42,8 @@ class LogJoin:
         source = self.plan.config.source
         state = inspect_log(self.conn, slot, publication, [source])
         table = state.tables.get(str(source))
-        if state.slot is None or table is None or not table.published or table.filtered:
+        key = [found.attnum for name in self.plan.pk if (found := self.plan.source.column(name)) is not None]
+        if state.slot is None or table is None or not table.shows(key):
             return
         marks = {str(source): dict(state.fingerprint.get(str(source), {}))}
         read_to, generation, unsettled = 0, 0, frozenset[int]()

@@ -8,6 +8,7 @@ lose nothing. docs/decisions/64-one-log-for-all-tables.md
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -73,16 +74,23 @@ class LogTick:
     reads: bool = True
     _reader: SlotReader | None = field(default=None, init=False)
     found: LogRead | None = field(default=None, init=False)
-    """What was read; None: nothing could be."""
+    """The read of the log; None: it could not be read."""
     _left: set[str] = field(default_factory=set, init=False)
     """Tables that are read otherwise in this tick, although they could be read from the log."""
     _waiting: set[str] = field(default_factory=set, init=False)
     """Tables whose changes are not staged yet."""
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
-    def read(self, claims: Sequence[Claim], horizon: Horizon) -> None:
+    def read(self, claims: Sequence[Claim], horizon: Horizon) -> Horizon:
         """Read the log up to its present end. If that is impossible, no table is read from it in this tick, and the
-        ledger says why. claims: of the tick."""
+        ledger says why. claims: of the tick. Returns the horizon, which after a failover has the server's history."""
+        was = {claim.checkpoint.identity.timeline for claim in claims if claim.checkpoint is not None}
+        if was - {0, horizon.identity.timeline}:
+            from pgsnow.postgres.replication.timelines import forks_of  # rare
+
+            with contextlib.suppress(PgsnowError):  # without it, everything is read
+                now = horizon.identity.timeline
+                horizon = replace(horizon, forks=forks_of(self.context.settings.source, now))
         if self.reads and claims:
             first = claims[0]
             self._reader = SlotReader(
@@ -90,6 +98,7 @@ class LogTick:
             )
             needed = any(claim.checkpoint is not None and claim.checkpoint.log for claim in claims)
             self.found = self._reader.read(horizon, needed=needed)
+        return horizon
 
     def part_of(
         self, claim: Claim, prepared: Prepared, horizon: Horizon, events: list[str]
@@ -132,6 +141,12 @@ class LogTick:
             "last_watermark was set by hand": claim.reset_to is not None,
         }
         return next((reason for reason, holds in reasons.items() if holds), None)
+
+    def can_join(self, source: str) -> bool:
+        """True if this table (`schema.table`), read otherwise in this tick, can be read from the log afterwards."""
+        if self.found is not None:
+            return source not in self.found.unpublished
+        return self._reader is not None and self._reader.is_new
 
     def leave(self, table: str) -> None:
         """Read the table otherwise from now on, in this tick."""

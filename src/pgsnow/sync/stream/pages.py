@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pgsnow.model.batch import Page
 from pgsnow.model.errors import KeyNotLogged, LogUnusable
@@ -35,47 +34,25 @@ PAGE_BYTES = 16 * 1024 * 1024
 """Changes, and bytes of their messages, after which a page is full."""
 
 
-def change_pages(
-    blocks: Iterable[ChangeBlock], plan: TablePlan, source: Source, *, settled: int = 0
-) -> Iterator[ChangePage]:
+def change_pages(blocks: Iterable[ChangeBlock], plan: TablePlan, source: Source) -> Iterator[ChangePage]:
     """The changes in the order of their commits, in pages of some 100,000 changes. A page does not depend on an earlier
-    one, but what its rows lack is in the target only when all earlier pages were loaded: see `BatchKeys`.
+    one, but what its rows lack is in the target only when all earlier pages were loaded: see BatchKeys.
 
-    source: asked to convert values of types that only it knows, over one of its connections. settled: as in
-    LogPosition; no page has changes from before and after it. Raises RelationChanged, KeyNotLogged, ChangesMalformed
-    (pages that were given before are right), SourceUnavailable, SourceAccessDenied.
+    source: asked to convert values of types that only it knows, over one of its connections. Raises RelationChanged,
+    KeyNotLogged, ChangesMalformed (pages that were given before are right), SourceUnavailable, SourceAccessDenied.
     """
     maker = _PageMaker(plan, source)
-    waiting: list[_Part] = []
+    waiting, size, whole_old = list[RawChanges](), 0, False
     for block in blocks:
-        for part in maker.parts(block, settled):
-            if waiting and (part.form != waiting[0].form or _is_full(waiting)):
-                yield maker.page(waiting)
-                waiting = []
-            waiting.append(part)
+        full = sum(part.count for part in waiting) >= PAGE_CHANGES or size >= PAGE_BYTES
+        if waiting and (full or whole_old != (block.relation.identity == FULL)):
+            yield maker.page(waiting, whole_old=whole_old)
+            waiting, size = [], 0
+        whole_old = block.relation.identity == FULL
+        waiting.append(maker.raw(block))
+        size += len(block.data)
     if waiting:
-        yield maker.page(waiting)
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """Some changes. size: bytes of their messages. whole_old: old rows are whole (REPLICA IDENTITY FULL). settled: the
-    target may have the changes already."""
-
-    changes: RawChanges
-    size: int
-    whole_old: bool
-    settled: bool
-
-    @property
-    def form(self) -> tuple[bool, bool]:
-        """A page only has parts of one form."""
-        return self.whole_old, self.settled
-
-
-def _is_full(parts: Sequence[_Part]) -> bool:
-    changes, size = sum(part.changes.count for part in parts), sum(part.size for part in parts)
-    return changes >= PAGE_CHANGES or size >= PAGE_BYTES
+        yield maker.page(waiting, whole_old=whole_old)
 
 
 class _PageMaker:
@@ -90,19 +67,15 @@ class _PageMaker:
         self._converter = Converter(plan, checks_text=True)
         self._keys = Converter(self._decoder.key_plan(), checks_text=True)
 
-    def parts(self, block: ChangeBlock, settled: int) -> Iterator[_Part]:
-        """The changes of a block, those apart that the target may have already."""
+    def raw(self, block: ChangeBlock) -> RawChanges:
+        """The changes of a block, not yet decoded."""
         self._decoder.check(block.relation)
-        changes, whole_old = raw_changes(block, self._names), block.relation.identity == FULL
-        early = int(np.searchsorted(block.commits, settled, "right"))
-        for some, is_early in ((slice(0, early), True), (slice(early, None), False)):
-            if (part := changes.part(some)).count:
-                yield _Part(part, int(block.lengths[some].sum()), whole_old, is_early)
+        return raw_changes(block, self._decoder.wanted)
 
-    def page(self, parts: Sequence[_Part]) -> ChangePage:
-        """One page of parts of one form."""
-        whole_old, settled = parts[0].form
-        changes = joined([part.changes for part in parts])
+    def page(self, parts: list[RawChanges], *, whole_old: bool) -> ChangePage:
+        """One page of the changes of some blocks. whole_old: old rows are whole (REPLICA IDENTITY FULL)."""
+        changes = joined(parts)
+        parts.clear()
         counts = _counts(changes)
         last_commit = int(changes.commits[-1])
         truncates = np.flatnonzero(changes.kinds == TRUNCATE)
@@ -114,15 +87,22 @@ class _PageMaker:
             for field in self._decoder.key
         }
         found = compacted(changes, key_codes([*keys.values()]), whole_old=whole_old)
-        lacking = _any_of(found.lacking)
-        converted = self._rows(changes, found, keys)
+        computed = dict[str, pa.Array]()
+        if self._decoder.evaluates(changes.columns):
+            found, computed = self._selected(changes, found)
+        lacking = _any_of(found.lacking, self._names)
+        converted = self._rows(
+            changes,
+            found,
+            {name: key.take(pa.array(found.values[name])) for name, key in keys.items()} | computed,
+        )
         deleted = self._keys.convert(_taken(keys, found.deleted_keys))
         commits = pa.array(changes.commits[found.rows])
         return ChangePage(
             page=Page(converted.rows, converted.rejected, converted.changed),
             commits=_good(commits, converted),
             unchanged=None if lacking is None else _good(self._unchanged(found), converted),
-            moved=None if lacking is None or settled else self._moved(keys, found, lacking, converted),
+            moved=None if lacking is None else self._moved(keys, found, lacking, converted),
             deleted=deleted.rows,
             deleted_commits=_good(pa.array(changes.commits[found.deleted]), deleted),
             truncates=len(truncates) > 0,
@@ -156,15 +136,31 @@ class _PageMaker:
             raise KeyNotLogged(f"{self._table}: a changed row in the log lacks {name}, a column of its key")
         return RawColumn(column.texts.take(pa.array(at)), None)
 
-    def _rows(self, changes: RawChanges, found: Compacted, keys: Mapping[str, pa.Array]) -> Converted:
-        """The rows that are there in the end, converted; what they lack is NULL."""
+    def _selected(self, changes: RawChanges, found: Compacted) -> tuple[Compacted, dict[str, pa.Array]]:
+        """The rows that meet `where`; others count as deleted. And the columns that are generated, by name. Raises
+        LogUnusable if a row lacks a value that decides, as it did not change."""
+        if needed := found.lacking.keys() & self._decoder.inputs:
+            raise LogUnusable(
+                f"{self._table}: changed rows in the log lack {', '.join(sorted(needed))}, of which `where` or a"
+                " generated column may be made",
+                advice=f"ALTER TABLE {self._table} REPLICA IDENTITY FULL makes Postgres log these values, too.",
+            )
+        texts = {name: column.take(found.values[name]) for name, column in changes.columns.items()}
+        met, computed = self._decoder.evaluated(texts)
+        dropped = ~met.to_numpy(zero_copy_only=False)
+        return found.without(dropped, changes), {
+            name: column.filter(met) for name, column in computed.items()
+        }
+
+    def _rows(self, changes: RawChanges, found: Compacted, ready: Mapping[str, pa.Array]) -> Converted:
+        """The rows that are there in the end, converted; what they lack is NULL. ready: columns that are decoded."""
         arrays = []
         for field in self._plan.fields:
             name = field.source
-            at = found.values[name]
-            key = keys.get(name)
-            whole = key if key is not None else self._decoder.decoded(field, changes.columns[name].take(at))
-            arrays.append(whole if key is None else whole.take(pa.array(at)))
+            column = ready.get(name)
+            if column is None:
+                column = self._decoder.decoded(field, changes.columns[name].take(found.values[name]))
+            arrays.append(column)
         return self._converter.convert(pa.RecordBatch.from_arrays(arrays, names=self._names))
 
     def _unchanged(self, found: Compacted) -> pa.Array:
@@ -218,51 +214,10 @@ def _good(values: pa.Array, converted: Converted) -> pa.Array:
     return values if converted.good is None else values.filter(converted.good)
 
 
-def _any_of(masks: Mapping[str, Numbers]) -> Numbers | None:
-    """Rows that are set in one of the masks; None: there are no masks."""
-    if not masks:
+def _any_of(masks: Mapping[str, Numbers], names: Sequence[str]) -> Numbers | None:
+    """Rows that are set in one of these masks; None: there are no masks."""
+    chosen = [masks[name] for name in names if name in masks]
+    if not chosen:
         return None
-    found: Numbers = np.logical_or.reduce([*masks.values()])
+    found: Numbers = np.logical_or.reduce(chosen)
     return found
-
-
-class BatchKeys:
-    """The keys that the pages of one load batch have touched. pk: the names of the key's columns."""
-
-    def __init__(self, pk: Sequence[str]) -> None:
-        self._pk = [*pk]
-        self._touched: list[pa.RecordBatch] = []
-
-    def admits(self, page: ChangePage) -> bool:
-        """False: the page must begin a new load batch, because a row in it takes columns that did not change from a key
-        that the batch has touched, or because the table was truncated before it."""
-        if not self._touched or page.truncates:
-            return not self._touched
-        needed = needed_keys(page, self._pk)
-        if needed.num_rows == 0:
-            return True
-        together = [
-            pa.chunked_array([part.column(at) for part in (needed, *self._touched)]).combine_chunks()
-            for at in range(len(self._pk))
-        ]
-        codes = key_codes(together)
-        return not np.isin(codes[: needed.num_rows], codes[needed.num_rows :]).any()
-
-    def add(self, page: ChangePage) -> None:
-        """Count the page's keys among those of the batch."""
-        self._touched += [page.page.rows.select(self._pk), page.deleted]
-
-
-def needed_keys(page: ChangePage, pk: Sequence[str]) -> pa.RecordBatch:
-    """The keys of the rows in the target from which rows of the page take the columns that they lack."""
-    own = page.page.rows.select([*pk])
-    if page.unchanged is None:
-        return own.slice(0, 0)
-    if page.moved is not None:
-        is_moved = page.moved.column(0).is_valid()
-        columns = [
-            pc.if_else(is_moved, moved, present)
-            for moved, present in zip(page.moved.columns, own.columns, strict=True)
-        ]
-        own = pa.RecordBatch.from_arrays(columns, names=[*pk])
-    return own.filter(page.unchanged.is_valid())

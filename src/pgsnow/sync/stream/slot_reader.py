@@ -15,7 +15,7 @@ from pgsnow.ledger.slots.store import SlotClaim, SlotRefusal
 from pgsnow.model.checkpoint import Horizon
 from pgsnow.model.config.options import LogReader
 from pgsnow.model.errors import LeaseLost, LogGap, LogSessionUnavailable, PgsnowError, SlotBusy
-from pgsnow.model.log.slot import KnownSlot, LogState, SlotAction, SlotVerdict, slot_verdict
+from pgsnow.model.log.slot import KnownSlot, LogState, SlotAction, SlotVerdict, measurements, slot_verdict
 from pgsnow.postgres.incremental.streaming import LogPoint, running_xids, still_invisible, take_log_point
 from pgsnow.postgres.replication.connection import LogSource
 from pgsnow.postgres.replication.fingerprint import inspect_log
@@ -45,6 +45,8 @@ class LogRead:
     point: LogPoint
     barred: Mapping[str, str]
     unsettled: frozenset[int] = frozenset()
+    unpublished: Mapping[str, str] = field(default_factory=dict)
+    """Those of `barred` that cannot join the log either."""
 
 
 @dataclass(eq=False)
@@ -63,12 +65,15 @@ class SlotReader:
     much; or the error, if something else reads the slot."""
     problem: str = field(default="", init=False)
     """Why the log could not be read; '' if it was."""
+    is_new: bool = field(default=False, init=False)
+    """The slot was made in this tick."""
     _open: ExitStack = field(default_factory=ExitStack, init=False)
     _claim: SlotClaim | None = field(default=None, init=False)
     _state: LogState | None = field(default=None, init=False)
     _session: LogSession | LogPeek | None = field(default=None, init=False)
     _found: LogRead | None = field(default=None, init=False)
     _seconds: float = field(default=0.0, init=False)
+    _timeline: int | None = field(default=None, init=False)
 
     def read(self, horizon: Horizon, *, needed: bool = True) -> LogRead | None:
         """Read the log to its present end. None: no table can be read from it in this tick; the ledger says why. Raises
@@ -103,13 +108,14 @@ class SlotReader:
             durable = self.context.ledger.log_positions.durable(
                 claim, found.generation, found.reading.end, names
             )
-            if durable > claim.known.confirmed:
+            if durable > claim.known.confirmed or claim.known.trouble:
                 slots.advance(
                     claim,
                     durable,
                     fingerprint=self._state.fingerprint,
                     figures=self._figures(found.reading),
                     complete=found.reading.complete,
+                    timeline=self._timeline,
                 )
             session.confirm(durable)
         except LeaseLost:
@@ -141,8 +147,9 @@ class SlotReader:
             timeline=horizon.identity.timeline,
             most_retained=config.max_retained_wal,
             ours=config.log_slot is None,
+            forks=horizon.forks,
         )
-        self._state = state
+        self._state, self._timeline = state, horizon.identity.timeline
         if verdict.action is not SlotAction.READ:
             self._follow(conn, claim, horizon, verdict)
             return None
@@ -166,7 +173,7 @@ class SlotReader:
         if unsettled != known.unsettled:
             self.context.ledger.slots.advance(claim, known.confirmed, unsettled=unsettled, complete=False)
         barred = {**verdict.doubtful, **verdict.unpublished}
-        return LogRead(known.generation, reading, point, barred, unsettled)
+        return LogRead(known.generation, reading, point, barred, unsettled, verdict.unpublished)
 
     def _is_too_early(self, state: LogState, known: KnownSlot) -> bool:
         """While a transaction stays open for long, the server decodes the log from its begin on in each read. Then the
@@ -223,6 +230,7 @@ class SlotReader:
                 database=horizon.position.database if horizon.position else 0,
                 fingerprint=self._state.fingerprint if self._state else None,
             )
+            self.is_new = True
         except PgsnowError as error:
             self._trouble(claim, str(error))
 
@@ -236,7 +244,8 @@ class SlotReader:
         self.problem = self.problem or why
         logger(run_id=self.run_id).warning("the log is not read", reason=why)
         with contextlib.suppress(PgsnowError):
-            self.context.ledger.slots.trouble(claim, why)
+            figures = measurements(self._state, self.context.config.max_retained_wal) if self._state else None
+            self.context.ledger.slots.trouble(claim, why, figures)
 
     def _figures(self, reading: LogReading) -> dict[str, object]:
         newest = reading.newest_commit
@@ -246,5 +255,5 @@ class SlotReader:
             "spilled": reading.spilled,
             "seconds": round(self._seconds, 3),
             "newest_commit": newest.isoformat() if newest else None,
-            "retained": self._state.retained if self._state else None,
+            **(measurements(self._state, self.context.config.max_retained_wal) if self._state else {}),
         }

@@ -208,6 +208,17 @@ def load_waiting(run: RunContext) -> RunContext | None:
             )  # finds no files if the stage was dropped, and fails again if a right is missing
         except StagedRowsLost as lost:
             return read_again(run, str(lost))
+    note_loaded(run, waiting)
+    return None
+
+
+def note_loaded(run: RunContext, waiting: Sequence[StagedBatch], first_batch: int | None = None) -> None:
+    """Record that these staged batches, which are all, are in the target. first_batch: the number of the next batch, if
+    rows that are not whole are still to be read."""
+    if first_batch is not None and run.table.incomplete:
+        from pgsnow.sync.table.incomplete_rows import complete_rows  # rare
+
+        complete_rows(run, first_batch)
     if (
         run.claim.has_open_errors or run.recorder.rows_rejected
     ):  # what was just loaded may be an older version
@@ -223,7 +234,6 @@ def load_waiting(run: RunContext) -> RunContext | None:
     run.recorder.tell("checkpointed")
     run.recorder.events.append(f"loaded {counted(waiting)}")
     run.destination.batches.inherit([batch.batch for batch in waiting])  # they are cleaned up at the end
-    return None
 
 
 def has_lost_rows(run: RunContext) -> bool:

@@ -63,7 +63,7 @@ class Inspection:
     log: TableLog | None = None
     """The table's part of what was read from the log; None: the table is not read from it in this run."""
     log_read: LogRead | None = None
-    """What was read from the log in this tick, for a table that may join it."""
+    """The read of the log in this tick, for a table that may join it."""
 
     @property
     def has_changes(self) -> bool:
@@ -116,7 +116,7 @@ class Inspector:
                 ledger.checkpoints.save_virtual_xids(source, listing)
             found = catalog_marks(conn, sources)
         if self.log is not None:
-            self.log.read(claims, horizon)
+            horizon = self.log.read(claims, horizon)
         return horizon, {claim.table: found.get(s) for claim, s in zip(claims, sources, strict=True)}
 
     def inspect(
@@ -174,6 +174,7 @@ class Inspector:
             confirmed=self.confirmed,
             streamed=log is not None,
             unseen=unseen,
+            joins=unseen and self.log is not None and self.log.can_join(str(config.source)),
         )
         compares = False
         if config.verify_every and checkpoint is not None:
@@ -239,11 +240,13 @@ def look_for_sweep(
     confirmed: bool = False,
     streamed: bool = False,
     unseen: bool = False,
+    joins: bool = False,
 ) -> tuple[Claim, SweepState | None, DueSweep | None]:
     """The claim, with the moment since which a sweep is due if that is not stored yet; the state to record after
     a comparison in this run; and the sweep that is due now. Pure. mark: read before every snapshot of this run.
     confirmed: a person requested a sweep. streamed: the log shows all deletes, except those of partitions that are
-    truncated, detached or dropped by themselves. unseen: the log does not show what was deleted until now."""
+    truncated, detached or dropped by themselves. unseen: the log does not show what was deleted until now.
+    joins: after the search it does, so the search is not put off."""
     new = claim.checkpoint is None  # its target may be created by this run
     rule, applies = plan.delete_rule, new or claim.created_target == str(plan.target)
     if mark is None or rule.why or (rule.by_default and not applies):
@@ -285,7 +288,7 @@ def look_for_sweep(
         return claim, state, None
     if before.pending_since is None and not new:
         claim = replace(claim, pending={"pending_since": now, "pending_why": why})
-    too_early = 0 <= now - last < before.seconds / config.sweep_share
+    too_early = 0 <= now - last < before.seconds / config.sweep_share and not joins
     if config.load_every > 0 and not claim.staged:  # else it follows the load
         too_early |= now // config.load_every <= last // config.load_every
     tried_just_now = 0 <= now - before.tried_at < before.tried_seconds / config.sweep_share

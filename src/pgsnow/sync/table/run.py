@@ -57,7 +57,7 @@ def sync_table(run: RunContext) -> TableOutcome:
 def follow_log(run: RunContext, log: TableLog) -> bool:
     """Load the changes that were read from the log. False: deleted rows must be searched for as well, as those of a
     partition that was truncated, which needs a read of the table itself. Raises LogUnusable."""
-    from pgsnow.sync.table.streaming import stream_changes  # with `mode: log`
+    from pgsnow.sync.table.streaming.changes import stream_changes  # with `mode: log`
 
     stream_changes(run, log)
     if run.table.sweep is not None:

@@ -140,7 +140,7 @@ def _waits_unread(found: Inspection, pace: Pace) -> bool:
     if not found.has_changes or found.claim.staged:
         return False
     if not found.plan.config.can_be_staged:
-        return True
+        return pace.held or found.checkpoint is not None
     reads_all = found.checkpoint is None or found.probe.full_read is not None or found.drift.has_work
     return pace.held and (reads_all or found.restarted)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 
@@ -38,6 +38,35 @@ class ChangeDecoder:
         return tuple(by_source[name] for name in self._plan.pk)
 
     @cached_property
+    def wanted(self) -> frozenset[str]:
+        """The columns whose values are needed: those of the fields, and those that `where` and generated columns may
+        refer to."""
+        loaded = frozenset(field.source for field in self._plan.fields)
+        return loaded | self.inputs
+
+    @cached_property
+    def inputs(self) -> frozenset[str]:
+        """Columns that `where:` may refer to, by its text; all, if one that is needed is generated from others."""
+        text = (self._plan.config.where or "").lower()
+        named = frozenset(name for name in self._columns if name.lower() in text)
+        needed = named.union(field.source for field in self._plan.fields)
+        return frozenset(self._columns) if any(self._columns[name].generation for name in needed) else named
+
+    def evaluates(self, logged: Collection[str]) -> bool:
+        """True if the source must be asked about rows with these columns: whether they meet `where`, or for generated
+        columns."""
+        return self._plan.config.where is not None or any(f.source not in logged for f in self._plan.fields)
+
+    def evaluated(self, texts: Mapping[str, pa.Array]) -> tuple[pa.Array, dict[str, pa.Array]]:
+        """For rows with these columns: which of them meet `where` (booleans), and the other fields, which are
+        generated. Raises RelationChanged, SourceUnavailable."""
+        computed = [field for field in self._plan.fields if field.source not in texts]
+        inputs = {name: column for name, column in texts.items() if name in self.inputs}
+        generated = [name for name in self.inputs if self._columns[name].generation and name not in texts]
+        met, columns = self._values.evaluated(inputs or texts, self._plan.config.where, generated, computed)
+        return met, dict(zip(names_of(computed), columns, strict=True))
+
+    @cached_property
     def _parsers(self) -> dict[str, Parse | None]:
         """By column; None: the source converts it."""
         fields = {field.source: field for field in self._plan.fields}
@@ -59,14 +88,14 @@ class ChangeDecoder:
         if relation in self._checked:
             return
         logged = {column.name: column for column in relation.columns}
-        for field in self._plan.fields:
-            if field.source not in logged:
-                raise RelationChanged(f"{self._table}: the log has no column {field.source}")
+        for name in self.wanted:
+            if name not in logged and self._columns[name].generation is None:
+                raise RelationChanged(f"{self._table}: the log has no column {name}")
         for name, column in logged.items():
             if name not in self._columns:
                 raise RelationChanged(f"{self._table}: column {name} in the log is new")
             self._check_type(self._columns[name], column.type_oid, column.type_modifier)
-        lacking = [name for name in self._plan.pk if not logged[name].key]
+        lacking = [name for name in self._plan.pk if name not in logged or not logged[name].key]
         if lacking:
             raise KeyNotLogged(
                 f"{self._table}: deleted rows in the log lack {', '.join(lacking)}, which the replica identity does not"

@@ -147,7 +147,7 @@ def _with(numbers: pa.Array, rows: Numbers, texts: pa.Array, value: Callable[[st
 
 
 def _wrapped(sent: int | None, epoch: int, bits: int) -> int:
-    """What the decoder of COPY makes of a value: the number since 2000 plus the epoch, modulo 2^bits. sent: None for
+    """Number that the decoder of COPY has for a value: since 2000 plus the epoch, modulo 2^bits. sent: None for
     the largest one, infinity."""
     half = 1 << (bits - 1)
     number = half - 1 if sent is None else max(sent - epoch, -half)

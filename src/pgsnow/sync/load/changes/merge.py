@@ -42,14 +42,14 @@ def merge_batch(load: LoadContext, session: Session, batch: LoadBatch) -> LoadRe
     at_once = load.target.reads_files and (few or origin is not None)
     load.batches.running(session.number)
     if not at_once or expected is None:
-        load.target.look(session, loading=batch.rows)
+        _look(load, session, change)
     if not at_once:
         method = load.method(batch.rows, batch.size)
         fill = fill_steps(
             plan.target, plan.output, batch, batch.batch,
             method=method, stage=load.stage, parts=load.missing_parts(batch), more=change.more,
         )  # fmt: skip
-        return _merge(
+        return merged(
             load, session, change, change.from_table(batch.batch), [_staging(change, batch.batch), *fill]
         )
     load.batches.leaves(batch.batch, files=not few)
@@ -57,29 +57,41 @@ def merge_batch(load: LoadContext, session: Session, batch: LoadBatch) -> LoadRe
         names = [*(f.target for f in plan.output), *(name for name, _ in change.more), ORDER_COLUMN]
         rows = [row for part in batch.parts for piece in bind_batches(part.path, names) for row in piece]
         source = change.from_values([bind for row in rows for bind in row], counted=expected is not None)
-        return _merge(load, session, change, source, [])
+        return merged(load, session, change, source, [])
     uploads = load.stage.put(plan.target, batch.batch, load.missing_parts(batch))
     source = change.from_files([origin], counted=expected is not None)
-    return _merge(load, session, change, source, uploads)
+    return merged(load, session, change, source, uploads)
 
 
 def merge_staged(load: LoadContext, session: Session, batches: Placed, into: str) -> LoadResult:
     """One attempt at staged batches of one layout, of which the first alone may have unchanged columns, or truncate.
     into: the batch whose staging table is used where one is needed. Idempotent."""
-    staged = [batch for batch, _ in batches]
-    change = staged_changes(load, staged)
+    change, source, fill = prepared(load, session, batches, into)
+    return merged(load, session, change, source, fill)
+
+
+def prepared(
+    load: LoadContext, session: Session, batches: Placed, into: str
+) -> tuple[ChangeLoad, ChangeSource, Sequence[Step]]:
+    """The changes of these staged batches, the place of their rows, and the steps that fill it. Sends what must be sent
+    before: it looks at the target if no guard of the MERGE notices that it was altered."""
+    change = staged_changes(load, [batch for batch, _ in batches])
     expected = None if change.kinds.truncates else load.expected
     places = [stage.origin(batch.layout.target, batch.batch) for batch, stage in batches]
     known = [place for place in places if place is not None]
-    at_once = load.target.reads_files and len(known) == len(places)
     load.batches.running(session.number)
-    if not at_once or expected is None:
-        load.target.look(session, loading=sum(batch.rows for batch in staged))
-    if not at_once:
-        fill = copies(into, batches)
-        return _merge(load, session, change, change.from_table(into), [_staging(change, into), *fill])
+    if len(known) < len(places) or not load.target.reads_files or expected is None:
+        _look(load, session, change)
+    if len(known) < len(places) or not load.target.reads_files:  # the file format may have been altered
+        return change, change.from_table(into), [_staging(change, into), *copies(into, batches)]
     load.batches.leaves(into, files=False)
-    return _merge(load, session, change, change.from_files(known, counted=expected is not None), [])
+    return change, change.from_files(known, counted=expected is not None), []
+
+
+def _look(load: LoadContext, session: Session, change: ChangeLoad) -> None:
+    """Look at the target. If an answer was lost, its rows may have been added or removed already."""
+    removing = (load.table.rows or 0) if change.kinds.truncates else change.rows
+    load.target.look(session, loading=change.rows, removing=removing)
 
 
 def staged_changes(load: LoadContext, batches: Sequence[StagedBatch]) -> ChangeLoad:
@@ -103,7 +115,7 @@ def _staging(change: ChangeLoad, batch: str) -> Step:
     return SqlStatement(create_staging(change.target, batch, change.columns, more=change.more))
 
 
-def _merge(
+def merged(
     load: LoadContext, session: Session, change: ChangeLoad, source: ChangeSource, before: Sequence[Step]
 ) -> LoadResult:
     """Execute these steps, and then the load of the changes. The keys of rows that are not whole in the target after

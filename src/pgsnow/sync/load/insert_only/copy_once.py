@@ -7,6 +7,7 @@ docs/decisions/58-rows-that-never-change-are-copied.md
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from contextlib import suppress
 
 from pgsnow.model.batch import LoadResult
@@ -71,7 +72,7 @@ def _copy(
     earlier attempts, which may hold the record; this one's is added."""
     load.batches.running(session.number)
     if sessions:
-        _abort(session, sessions)
+        end_transactions(session, sessions)
     sessions.add(session.number)
     session.execute(sql.BEGIN)
     wanted = _record(load, session, batches)
@@ -85,7 +86,7 @@ def _copy(
     return LoadResult(copied, 0, result.query_ids, result.seconds)
 
 
-def _abort(session: Session, sessions: set[int]) -> None:
+def end_transactions(session: Session, sessions: Collection[int]) -> None:
     """Roll back what is open in these sessions. A transaction that has ended meanwhile is no error."""
     shown = session.execute(sql.show_transactions())
     for number, of in zip(shown.column("id"), shown.column("session"), strict=True):

@@ -14,8 +14,9 @@ from pgsnow.sync.load.deferred import next_batch, next_row
 from pgsnow.sync.load.loader import Deferred
 from pgsnow.sync.pipeline.load_batches import LoadBatchWriter, PageStream
 from pgsnow.sync.pipeline.spool import Spool
+from pgsnow.sync.stream.batch_keys import BatchKeys
 from pgsnow.sync.stream.log_tick import TableLog
-from pgsnow.sync.stream.pages import BatchKeys, change_pages
+from pgsnow.sync.stream.pages import change_pages
 from pgsnow.sync.table.context import RunContext
 from pgsnow.sync.table.deferred_load import (
     has_lost_rows,

@@ -9,6 +9,7 @@ create table if not exists sync_slots (
     confirmed bigint not null default 0,
     unsettled jsonb not null default '[]',
     fingerprint jsonb not null default '{}',
+    joins jsonb not null default '{}',
     created_at timestamptz,
     why text not null default '',
     read_at timestamptz,
@@ -34,6 +35,7 @@ comment on column sync_slots.database is 'Oid of the database where the slot was
 comment on column sync_slots.confirmed is 'Newest position in the write-ahead log (bytes, as pg_lsn counts them) that was confirmed to the server, or was about to be.';
 comment on column sync_slots.unsettled is 'Transaction ids that the log has shown as committed and that no snapshot showed yet: no table joins the log before they are visible.';
 comment on column sync_slots.fingerprint is 'The publication, its members and their replica identities as the last read saw them: a change means that the log may lack changes.';
+comment on column sync_slots.joins is 'Tables that are read otherwise at present and join the log afterwards: table, with the position from which it needs the log and the fence of its run.';
 comment on column sync_slots.created_at is 'When this generation was made.';
 comment on column sync_slots.why is 'Why it was made.';
 comment on column sync_slots.read_at is 'When the log was last read to its end.';
@@ -48,4 +50,4 @@ comment on column sync_slots.lease_expires is 'When another worker may read the 
 comment on column sync_slots.lease_session is 'Session of the ledger that keeps an advisory lock as long as the holder is alive; NULL: behind a pooler.';
 
 -- Done.
-insert into pgsnow_migrations (version, name) values (28, 'slots') on conflict (version) do nothing;
+insert into pgsnow_migrations (version, name) values (27, 'slots') on conflict (version) do nothing;

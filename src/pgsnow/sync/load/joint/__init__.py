@@ -1,0 +1,1 @@
+"""Loads of several tables in one transaction (`consistency: tick`)."""

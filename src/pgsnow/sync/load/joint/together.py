@@ -1,0 +1,171 @@
+"""Loads the staged batches of several tables in one transaction, so that readers see all of them or none.
+
+DDL would commit the transaction, so targets are prepared, and staging tables filled, before it begins. Each table keeps
+its own guards: if one fails, everything is rolled back and done again without that table, which the tick's row names.
+docs/decisions/60-changes-are-merged-as-they-are-staged.md
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+from pgsnow.model.batch import LoadResult
+from pgsnow.model.deferred_batch import StagedBatch
+from pgsnow.model.errors import PgsnowError, WriteConflict
+from pgsnow.model.log.tick_row import TickRow
+from pgsnow.model.sentences import counted
+from pgsnow.snowflake.session import LONGEST_TAG, Session
+from pgsnow.snowflake.sql import ticks as sql
+from pgsnow.snowflake.sql.batch_record import BEGIN, COMMIT
+from pgsnow.sync.load.changes.merge import Placed, merged, prepared
+from pgsnow.sync.load.context import LoadContext
+from pgsnow.sync.load.deferred import load_staged, note_loaded, stage_of_batch
+from pgsnow.sync.load.insert_only.copy_once import end_transactions
+from pgsnow.sync.load.open_batches import SESSION
+
+ALONE = "loaded on its own: the tick has {}, more than max_rows_per_tick"
+LACKING = "some rows are read from the source after the tick, as the log did not have all columns"
+
+
+@dataclass(frozen=True, slots=True)
+class JointLoad:
+    """Staged batches of one table. groups: those of one MERGE each, in order, with the batch whose staging table is
+    used where one is needed."""
+
+    load: LoadContext
+    groups: Sequence[tuple[str, Sequence[StagedBatch]]]
+
+    @property
+    def table(self) -> str:
+        return self.load.table.claim.table
+
+    @property
+    def rows(self) -> int:
+        return sum(batch.rows for _, batches in self.groups for batch in batches)
+
+
+@dataclass(slots=True)
+class _Attempts:
+    """What the attempts at one transaction have in common. current: the table whose steps are executed."""
+
+    row: TickRow
+    current: JointLoad | None = None
+    sessions: set[int] = field(default_factory=set)
+    results: dict[str, list[LoadResult]] = field(default_factory=dict)
+
+
+def load_together(parts: Sequence[JointLoad], row: TickRow, most: int) -> dict[str, PgsnowError | None]:
+    """Load these tables in one transaction, with the tick's row. Returns for each the error for which it was left out;
+    None: it is loaded. most: with more rows than that, tables are loaded one by one, and the row says so. Idempotent,
+    also for the row. Raises an error that concerns no single table; then nothing is loaded."""
+    outcomes: dict[str, PgsnowError | None] = {}
+    rows, active = sum(part.rows for part in parts), list(parts)
+    if not parts:
+        return outcomes
+    leader = parts[0].load.session
+    leader.do(lambda session: session.execute(sql.create_ticks(row)))
+    if rows > most:
+        return _one_by_one(parts, row, rows)
+    attempts = _Attempts(row)
+    while active:
+        attempts.row = replace(row, left_out={**row.left_out, **_reasons(outcomes)})
+        before = [(part, part.load.table.rows, list(part.load.table.incomplete)) for part in active]
+        try:
+            leader.alone(lambda session: _transaction(session, active, attempts))
+        except PgsnowError as error:
+            failed = attempts.current
+            for part, count, incomplete in before:
+                part.load.session.failed, part.load.table.rows = True, count
+                part.load.table.incomplete[:] = incomplete
+            if failed is None or (error.transient and not isinstance(error, WriteConflict)):
+                raise
+            outcomes[failed.table] = error
+            active.remove(failed)
+        else:
+            break
+    for part in active:
+        outcomes[part.table] = None
+        for result in attempts.results.get(part.table, ()):
+            part.load.recorder.load_units += 1
+            part.load.recorder.applied(result)
+        note_loaded(part.load, [placed for _, batches in part.groups for placed in _placed(part, batches)])
+    return outcomes
+
+
+def _transaction(session: Session, parts: Sequence[JointLoad], attempts: _Attempts) -> None:
+    """One attempt."""
+    earlier = attempts.sessions | {number for part in parts for number in _sessions(part)}
+    if earlier:
+        end_transactions(session, earlier)
+    again = bool(attempts.sessions)
+    attempts.sessions.add(session.number)
+    attempts.current = None
+    if again and int(session.execute(sql.count_tick(attempts.row)).rows[0][0]):
+        for part in parts:  # the answer to the COMMIT was lost
+            part.load.table.rows = part.load.target.notes.fence = None
+        return
+    ready = []
+    for part in parts:
+        attempts.current = part
+        with _tagged(part, session) as own:
+            for into, batches in part.groups:
+                part.load.batches.begin(into)
+                change, source, fill = prepared(part.load, own, _placed(part, batches), into)
+                part.load.run(own, fill)
+                ready.append((part, change, source))
+    attempts.current = None
+    attempts.results.clear()
+    session.execute(BEGIN)
+    for part, change, source in ready:
+        attempts.current = part
+        with _tagged(part, session) as own:
+            result = merged(part.load, own, change, source, [])
+        attempts.results[part.table] = [*attempts.results.get(part.table, ()), result]
+    attempts.current = None
+    lacking = {part.table: LACKING for part in parts if part.load.table.incomplete}
+    written = replace(attempts.row, left_out={**attempts.row.left_out, **lacking})
+    session.execute(sql.write_tick(written, [part.table for part in parts if part.table not in lacking]))
+    session.execute(COMMIT)
+
+
+def _one_by_one(parts: Sequence[JointLoad], row: TickRow, rows: int) -> dict[str, PgsnowError | None]:
+    """Each table in transactions of its own; then the row."""
+    outcomes: dict[str, PgsnowError | None] = {}
+    for part in parts:
+        try:
+            for into, batches in part.groups:
+                load_staged(part.load, batches, into, copies=False)
+            outcomes[part.table] = None
+        except PgsnowError as error:
+            outcomes[part.table] = error
+    why = {table: ALONE.format(counted(rows, "changed row")) for table in outcomes}
+    written = replace(row, left_out={**row.left_out, **why, **_reasons(outcomes)}, together=False)
+    parts[0].load.session.do(lambda session: session.execute(sql.write_tick(written, [])))
+    return outcomes
+
+
+def _reasons(outcomes: Mapping[str, PgsnowError | None]) -> dict[str, str]:
+    return {table: str(error) for table, error in outcomes.items() if error is not None}
+
+
+def _placed(part: JointLoad, batches: Sequence[StagedBatch]) -> Placed:
+    return [(batch, stage_of_batch(part.load, batch)) for batch in batches]
+
+
+def _sessions(part: JointLoad) -> list[int]:
+    """Sessions in which an earlier run may have left a transaction open."""
+    names = part.load.table.claim.open_batches
+    return [int(name.removeprefix(SESSION)) for name in names if name.startswith(SESSION)]
+
+
+@contextmanager
+def _tagged(part: JointLoad, session: Session) -> Iterator[Session]:
+    """The session for the statements of one table, which are recorded for its run."""
+    recorder = part.load.recorder
+    own = replace(session, query_tag=f"pgsnow:{recorder.table}:{recorder.run_id}"[:LONGEST_TAG], sent=[])
+    try:
+        yield own
+    finally:
+        recorder.statements.extend(own.sent)

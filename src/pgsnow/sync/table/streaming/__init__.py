@@ -1,0 +1,1 @@
+"""Runs of tables whose changes were read from the log."""
