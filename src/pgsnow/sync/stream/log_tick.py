@@ -144,9 +144,7 @@ class LogTick:
 
     def can_join(self, source: str) -> bool:
         """True if this table (`schema.table`), read otherwise in this tick, can be read from the log afterwards."""
-        if self.found is not None:
-            return source not in self.found.unpublished
-        return self._reader is not None and self._reader.is_new
+        return self._reader is not None and self._reader.can_join(source)
 
     def leave(self, table: str) -> None:
         """Read the table otherwise from now on, in this tick."""
