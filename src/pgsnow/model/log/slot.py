@@ -135,8 +135,9 @@ class KnownSlot:
     generation: number of the slot as it was made; 0: none was made yet. system, timeline, database: where it was made,
     as in ServerIdentity and Position ('' and 0: not known). confirmed: the newest LSN that was confirmed, or was about
     to be. unsettled: xids (32 bits) that the log has shown as committed, while they were still invisible to snapshots.
-    fingerprint: as the last tick saw it; empty: not seen yet. why: the reason why this generation was made. trouble:
-    why the log is not read at present; None: it is. figures: what the last tick has measured, for the status.
+    created_at: when it was made, or was begun to be. fingerprint: as the last tick saw it; empty: not seen yet. why:
+    the reason why this generation was made. trouble: why the log is not read at present; None: it is. figures: what the
+    last tick has measured, for the status.
     """
 
     name: str
@@ -220,7 +221,7 @@ def slot_verdict(
         return SlotVerdict(
             SlotAction.WAIT, f"the replication slot {known.name} is in use by process {slot.active_pid}"
         )
-    if slot is not None and not known.generation and not ours:
+    if slot is not None and not known.generation and known.created_at is None and not ours:
         return _refuse(
             f"the replication slot {known.name} is there, and this ledger did not make it",
             "If nothing else reads from it, drop it: SELECT pg_drop_replication_slot('"

@@ -30,7 +30,7 @@ from pgsnow.postgres.replication.fingerprint import inspect_log
 from pgsnow.postgres.replication.peek import LogPeek
 from pgsnow.postgres.replication.reading import LogBudget, LogReading
 from pgsnow.postgres.replication.session import LogSession, open_session
-from pgsnow.postgres.replication.slot import create_slot, drop_slot
+from pgsnow.postgres.replication.slot import create_slot, drop_slot, oldest_transaction
 from pgsnow.sync.pipeline.spool import Spool
 from pgsnow.sync.runtime.context import Connections, EngineContext
 from pgsnow.sync.runtime.log import logger
@@ -80,6 +80,7 @@ class SlotReader:
     _found: LogRead | None = field(default=None, init=False)
     _seconds: float = field(default=0.0, init=False)
     _timeline: int | None = field(default=None, init=False)
+    _oldest: str = field(default="", init=False)
 
     def read(self, horizon: Horizon, *, needed: bool = True) -> LogRead | None:
         """Read the log to its present end. None: no table can be read from it in this tick; the ledger says why. Raises
@@ -160,6 +161,8 @@ class SlotReader:
             forks=horizon.forks,
         )
         self._state, self._timeline = state, horizon.identity.timeline
+        if state.retained > state.most_retained(config.max_retained_wal) // 4:
+            self._oldest = str(oldest_transaction(conn) or "")
         if verdict.action is not SlotAction.READ:
             self._follow(conn, claim, horizon, verdict)
             return None
@@ -229,6 +232,7 @@ class SlotReader:
         """Make the slot, as a new generation: every table is read otherwise first, and joins it then."""
         slots, self.problem = self.context.ledger.slots, why
         try:
+            slots.begin(claim)
             if drop:
                 drop_slot(conn, claim.slot)
             begin = create_slot(conn, claim.slot)
@@ -264,8 +268,7 @@ class SlotReader:
         self.problem = self.problem or why
         logger(run_id=self.run_id).warning("the log is not read", reason=why)
         with contextlib.suppress(PgsnowError):
-            figures = measurements(self._state, self.context.config.max_retained_wal) if self._state else None
-            self.context.ledger.slots.trouble(claim, why, figures)
+            self.context.ledger.slots.trouble(claim, why, self._measured())
 
     def _figures(self, reading: LogReading) -> dict[str, object]:
         newest = reading.newest_commit
@@ -275,5 +278,10 @@ class SlotReader:
             "spilled": reading.spilled,
             "seconds": round(self._seconds, 3),
             "newest_commit": newest.isoformat() if newest else None,
-            **(measurements(self._state, self.context.config.max_retained_wal) if self._state else {}),
+            **self._measured(),
         }
+
+    def _measured(self) -> dict[str, object]:
+        if self._state is None:
+            return {}
+        return {**measurements(self._state, self.context.config.max_retained_wal), "oldest": self._oldest}
