@@ -343,7 +343,7 @@ def doubts(known: KnownSlot, state: LogState) -> dict[str, str]:
     for name in state.tables:
         if name not in before or name not in now:
             continue
-        if why := _change(before[name], now[name]) or whole:
+        if why := whole or _change(before[name], now[name]):
             found[name] = why
     return found
 

@@ -60,7 +60,8 @@ select current_setting('server_version_num')::int, current_setting('wal_level'),
             from pg_partition_tree(t.oid) tree join pg_class l on l.oid = tree.relid and tree.isleaf
             left join pg_index i on i.indrelid = l.oid and i.indisreplident)
         else (select max(i.indexrelid::text || '/' || i.indkey::text) from pg_index i
-              where i.indrelid = t.oid and case t.relreplident when 'i' then i.indisreplident else i.indisprimary and i.indimmediate end)
+              where i.indrelid = t.oid and case t.relreplident when 'i' then i.indisreplident
+                else i.indisprimary and i.indimmediate end)
         end)) from t)
 """
 _SPILLED = "(select spill_bytes from pg_stat_replication_slots where slot_name = %(slot)s)"
