@@ -66,7 +66,8 @@ class PublicationState:
 class LogTable:
     """A table that is to be read from the log. identity: pg_class.relreplident. filtered: the publication has a row
     filter for it. columns: those that the publication has, if not all of them (numbers, as in pg_attribute.attnum).
-    key: the columns of its replica identity; None: those of its partitions count, or all columns belong to it."""
+    key: the columns of its replica identity; None: those of its partitions count, or all columns belong to it. divided:
+    'p' if it is partitioned, 'c' if it has child tables, else ''."""
 
     oid: int
     identity: str
@@ -74,6 +75,7 @@ class LogTable:
     filtered: bool = False
     columns: tuple[int, ...] = ()
     key: frozenset[int] | None = None
+    divided: str = ""
 
     def shows(self, key: Collection[int]) -> bool:
         """False if the log lacks columns of this key (attnum) in deletes and in changes of keys, or if a row filter
@@ -240,7 +242,7 @@ def slot_verdict(
             "Find out what kept the log from being read: `pgsnow log status`.",
             drop=True,
         )
-    return SlotVerdict(SlotAction.READ, doubtful=doubts(known, state), unpublished=_unpublished(state))
+    return SlotVerdict(SlotAction.READ, doubtful=doubts(known, state), unpublished=unpublished(state))
 
 
 def server_problem(state: LogState) -> SlotVerdict | None:
@@ -304,14 +306,18 @@ def _broken(state: LogState, known: KnownSlot, system: str, timeline: int) -> st
     return ""
 
 
-def _unpublished(state: LogState) -> dict[str, str]:
-    """Tables that the publication does not have, or not with all rows and columns."""
+def unpublished(state: LogState) -> dict[str, str]:
+    """Tables that the publication does not have, or not with all rows under the table's own name, and why."""
     found = {}
     for name, table in state.tables.items():
         if not table.published:
             found[name] = "the publication does not have it"
         elif table.filtered:
             found[name] = "the publication has a row filter for it"
+        elif table.divided == "c":
+            found[name] = "it has child tables, whose rows the log has under their own names"
+        elif table.divided == "p" and not (state.publication and state.publication.via_root):
+            found[name] = "the publication has the rows of its partitions under their own names"
     return found
 
 

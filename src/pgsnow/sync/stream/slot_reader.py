@@ -16,7 +16,15 @@ from pgsnow.model.checkpoint import Horizon
 from pgsnow.model.config.options import LogReader
 from pgsnow.model.config.table_config import TableConfig
 from pgsnow.model.errors import LeaseLost, LogGap, LogSessionUnavailable, PgsnowError, SlotBusy
-from pgsnow.model.log.slot import KnownSlot, LogState, SlotAction, SlotVerdict, measurements, slot_verdict
+from pgsnow.model.log.slot import (
+    KnownSlot,
+    LogState,
+    SlotAction,
+    SlotVerdict,
+    measurements,
+    slot_verdict,
+    unpublished,
+)
 from pgsnow.postgres.incremental.streaming import LogPoint, running_xids, still_invisible, take_log_point
 from pgsnow.postgres.replication.connection import LogSource
 from pgsnow.postgres.replication.fingerprint import inspect_log
@@ -46,8 +54,6 @@ class LogRead:
     point: LogPoint
     barred: Mapping[str, str]
     unsettled: frozenset[int] = frozenset()
-    unpublished: Mapping[str, str] = field(default_factory=dict)
-    """Those of `barred` that cannot join the log either."""
 
 
 @dataclass(eq=False)
@@ -66,8 +72,8 @@ class SlotReader:
     much; or the error, if something else reads the slot."""
     problem: str = field(default="", init=False)
     """Why the log could not be read; '' if it was."""
-    is_new: bool = field(default=False, init=False)
-    """The slot was made in this tick."""
+    _is_usable: bool = field(default=False, init=False)
+    """There is a slot that tables can join."""
     _open: ExitStack = field(default_factory=ExitStack, init=False)
     _claim: SlotClaim | None = field(default=None, init=False)
     _state: LogState | None = field(default=None, init=False)
@@ -99,6 +105,10 @@ class SlotReader:
         except PgsnowError as error:
             self._trouble(claim, str(error))
         return self._found
+
+    def can_join(self, source: str) -> bool:
+        """True if this table (`schema.table`), read otherwise in this tick, can be read from the log afterwards."""
+        return self._is_usable and self._state is not None and source not in unpublished(self._state)
 
     def confirm(self) -> None:
         """Let the server remove log whose changes are durable for all tables. Idempotent. Never raises PgsnowError: the
@@ -158,8 +168,10 @@ class SlotReader:
         if verdict.action is not SlotAction.READ:
             self._follow(conn, claim, horizon, verdict)
             return None
+        self._is_usable = True
         self._forget(verdict)
         if not needed:
+            self._remember_publication(claim, state)
             return None
         if self._is_too_early(state, known):
             self.busy = "an open transaction makes each read of the log expensive"
@@ -188,7 +200,7 @@ class SlotReader:
             }
             self._audits, lacking = audit(conn, known.figures, oids, reading, point, self.now)
             barred = lacking | barred
-        return LogRead(known.generation, reading, point, barred, unsettled, verdict.unpublished)
+        return LogRead(known.generation, reading, point, barred, unsettled)
 
     def _is_too_early(self, state: LogState, known: KnownSlot) -> bool:
         """While a transaction stays open for long, the server decodes the log from its begin on in each read. Then the
@@ -246,7 +258,7 @@ class SlotReader:
                 database=horizon.position.database if horizon.position else 0,
                 fingerprint=self._state.fingerprint if self._state else None,
             )
-            self.is_new = True
+            self._is_usable = True
         except PgsnowError as error:
             self._trouble(claim, str(error))
 
@@ -255,6 +267,14 @@ class SlotReader:
         doubtful = {t.name for t in self.context.config.logged if str(t.source) in verdict.doubtful}
         if doubtful:
             self.context.ledger.log_positions.forget(sorted(doubtful))
+
+    def _remember_publication(self, claim: SlotClaim, state: LogState) -> None:
+        """Store the publication as it is before tables join the log, so that only later changes of it make them
+        doubtful. Tables that earlier ones make doubtful have lost their position."""
+        if state.fingerprint != claim.known.fingerprint:
+            self.context.ledger.slots.advance(
+                claim, claim.known.confirmed, fingerprint=state.fingerprint, complete=False
+            )
 
     def _trouble(self, claim: SlotClaim, why: str) -> None:
         self.problem = self.problem or why
