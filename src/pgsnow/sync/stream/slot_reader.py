@@ -39,6 +39,8 @@ from pgsnow.sync.runtime.log import logger
 MEGABYTE = 1 << 20
 PINNED = 64 * MEGABYTE
 """Bytes of log before the confirmed position from which on a read is expensive."""
+ENDING_SECONDS = 5.0
+"""How long a tick waits for a session that holds the slot."""
 READ_SHARE = 0.05
 LONGEST_WAIT = 600.0
 """Seconds."""
@@ -150,18 +152,7 @@ class SlotReader:
         self, conn: psycopg.Connection, claim: SlotClaim, horizon: Horizon, needed: bool
     ) -> LogRead | None:
         config, known = self.context.config, claim.known
-        state = inspect_log(
-            conn, known.name, known.publication, [t.source for t in self.context.config.logged]
-        )
-        verdict = slot_verdict(
-            state,
-            known,
-            system=horizon.identity.system_identifier,
-            timeline=horizon.identity.timeline,
-            most_retained=config.max_retained_wal,
-            ours=config.log_slot is None,
-            forks=horizon.forks,
-        )
+        state, verdict = self._inspect(conn, known, horizon)
         self._state, self._timeline = state, horizon.identity.timeline
         if state.retained > state.most_retained(config.max_retained_wal) // 4:
             self._oldest = str(oldest_transaction(conn) or "")
@@ -201,6 +192,27 @@ class SlotReader:
             self._audits, lacking = audit(conn, known.figures, oids, reading, point, self.now)
             barred = lacking | barred
         return LogRead(known.generation, reading, point, barred, unsettled)
+
+    def _inspect(
+        self, conn: psycopg.Connection, known: KnownSlot, horizon: Horizon
+    ) -> tuple[LogState, SlotVerdict]:
+        """The state of the log, and what is done about it. The session of a worker that has just closed it, or was
+        killed, may hold the slot for a moment."""
+        config, deadline = self.context.config, time.monotonic() + ENDING_SECONDS
+        while True:
+            state = inspect_log(conn, known.name, known.publication, [t.source for t in config.logged])
+            verdict = slot_verdict(
+                state,
+                known,
+                system=horizon.identity.system_identifier,
+                timeline=horizon.identity.timeline,
+                most_retained=config.max_retained_wal,
+                ours=config.log_slot is None,
+                forks=horizon.forks,
+            )
+            if verdict.action is not SlotAction.WAIT or time.monotonic() >= deadline:
+                return state, verdict
+            self.context.stop.wait(0.1)
 
     def _is_too_early(self, state: LogState, known: KnownSlot) -> bool:
         """While a transaction stays open for long, the server decodes the log from its begin on in each read. Then the
