@@ -23,7 +23,6 @@ from pgsnow.sync.load.changes.merge import Placed, merged, prepared
 from pgsnow.sync.load.context import LoadContext
 from pgsnow.sync.load.deferred import load_staged, note_loaded, stage_of_batch
 from pgsnow.sync.load.insert_only.copy_once import end_transactions
-from pgsnow.sync.load.open_batches import SESSION
 
 ALONE = "loaded on its own: the tick has {}, more than max_rows_per_tick"
 LACKING = "some rows are read from the source after the tick, as the log did not have all columns"
@@ -98,10 +97,8 @@ def load_together(
 
 def _transaction(session: Session, parts: Sequence[JointLoad], attempts: _Attempts) -> None:
     """One attempt."""
-    earlier = attempts.sessions | {number for part in parts for number in _sessions(part)}
-    if earlier:
-        end_transactions(session, earlier)
-    again = bool(attempts.sessions)
+    if again := bool(attempts.sessions):
+        end_transactions(session, attempts.sessions)
     attempts.sessions.add(session.number)
     attempts.current = None
     if again and int(session.execute(sql.count_tick(attempts.row)).rows[0][0]):
@@ -154,12 +151,6 @@ def _reasons(outcomes: Mapping[str, PgsnowError | None]) -> dict[str, str]:
 
 def _placed(part: JointLoad, batches: Sequence[StagedBatch]) -> Placed:
     return [(batch, stage_of_batch(part.load, batch)) for batch in batches]
-
-
-def _sessions(part: JointLoad) -> list[int]:
-    """Sessions in which an earlier run may have left a transaction open."""
-    names = part.load.table.claim.open_batches
-    return [int(name.removeprefix(SESSION)) for name in names if name.startswith(SESSION)]
 
 
 @contextmanager
