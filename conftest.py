@@ -5,6 +5,7 @@ import gc
 from tests.temporary_files import use_memory
 
 use_memory()
+gc.disable()  # until all tests are loaded: nothing of them is garbage
 
 pytest_plugins = [
     "tests.self_tests",
@@ -21,3 +22,4 @@ def pytest_collection_finish() -> None:
     again and again, which took a twentieth of the tests' CPU time."""
     gc.collect()
     gc.freeze()
+    gc.enable()

@@ -22,9 +22,10 @@ ORDER_COLUMN = "_PGSNOW_ROW"
 RESERVED = frozenset(
     {
         FENCE_COLUMN, SYNCED_AT_COLUMN, RUN_ID_COLUMN, HASH_COLUMN, OCCURRENCE_COLUMN, DELETED_AT_COLUMN,
-        ORDER_COLUMN,
+        ORDER_COLUMN, "_PGSNOW_OPERATION", "_PGSNOW_UNCHANGED", "_PGSNOW_LSN",
     }
 )  # fmt: skip
+"""Names that no column of a source may have in the target. The last three: model/log/changes.py."""
 
 
 class MetadataColumn(NamedTuple):

@@ -29,7 +29,7 @@ from pgsnow.model.config.options import Deletes
 from pgsnow.model.deferred_batch import StagedBatch
 from pgsnow.model.errors import PgsnowError, StagedRowsLost
 from pgsnow.model.evolution.drift import Drift, SourceDefinition
-from pgsnow.model.log.tick_row import TickRow
+from pgsnow.model.log.consistent_tick import ConsistentTick
 from pgsnow.model.metadata_columns import DELETED_AT_COLUMN, FENCE_COLUMN, MetadataColumn
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.types.content_cell import ContentCell
@@ -141,7 +141,7 @@ class MemoryDestination:
             target.check_counts(result.inserted + result.updated, sum(batch.rows for batch in batches))
 
     def load_together(
-        self, parts: Sequence[JointPart], row: TickRow, most: int
+        self, parts: Sequence[JointPart], row: ConsistentTick, most: int
     ) -> Mapping[str, PgsnowError | None]:
         warehouse, outcomes = self.target.warehouse, dict[str, PgsnowError | None]()
         together = sum(batch.rows for _, groups in parts for group in groups for batch in group) <= most

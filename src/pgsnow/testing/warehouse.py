@@ -13,7 +13,7 @@ from typing import Any
 
 from pgsnow.model.errors import TargetMissing, TargetQueryFailed
 from pgsnow.model.evolution.ddl_actions import AddColumn, DropColumn, RenameColumn, TargetAction, WidenColumn
-from pgsnow.model.log.tick_row import TickRow
+from pgsnow.model.log.consistent_tick import ConsistentTick
 from pgsnow.model.metadata_columns import (
     DELETED_AT_COLUMN,
     FENCE_COLUMN,
@@ -170,7 +170,7 @@ class MemoryWarehouse:
         """Full names of the targets that were created."""
         self.cleaned_up: list[str] = []
         """Batches that were cleaned up."""
-        self.ticks: dict[str, tuple[TickRow, list[str]]] = {}
+        self.ticks: dict[str, tuple[ConsistentTick, list[str]]] = {}
         """Rows of PGSNOW_TICKS, each with the tables that have its state."""
         self._faults: list[_Fault] = []
         self._lock = threading.RLock()

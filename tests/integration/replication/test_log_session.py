@@ -199,7 +199,10 @@ STATEMENT = st.one_of(
 )
 STEP = st.one_of(
     st.tuples(st.integers(0, WRITERS - 1), STATEMENT),
-    st.tuples(st.just("read"), st.tuples(st.booleans(), st.sampled_from([1, 1 << 20]), KEYS)),
+    st.tuples(
+        st.just("read"),
+        st.tuples(st.sampled_from(["go on", "begin", "peek"]), st.sampled_from([1, 1 << 20]), KEYS),
+    ),
 )
 
 
@@ -254,8 +257,8 @@ class Writer:
 @given(steps=st.lists(STEP, max_size=40), streamed=st.booleans())
 def test_any_transactions(log: SlotLab, steps: list[Any], streamed: bool) -> None:
     """After any transactions of several sessions, with savepoints, rollbacks, and prepared ones, streamed while they
-    are open or sent when they are committed, read at any time in sessions that are kept or not, with changes in memory
-    or on disk, a copy that the changes were applied to is like the table."""
+    are open or sent when they are committed, read at any time in sessions that are kept or not and by SQL, with changes
+    in memory or on disk, a copy that the changes were applied to is like the table."""
     value = "immediate" if streamed else "buffered"
     log.lab.run(
         f"alter database {log.lab.admin.info.dbname} set debug_logical_replication_streaming = {value}"
@@ -268,8 +271,10 @@ def test_any_transactions(log: SlotLab, steps: list[Any], streamed: bool) -> Non
                 writers[who].step(what, key, other)
                 continue
             log.follow(session, LogBudget(size=key))
-            if what:
+            if what != "go on":
                 session.close()
+                if what == "peek":
+                    log.follow(log.peek(), LogBudget(size=key))
                 session = log.open(memory=200)
         for writer in writers:
             writer.end(commit=True)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pgsnow.model.deferred_batch import StagedBatch, in_loads
-from pgsnow.model.log.tick_row import TickRow
+from pgsnow.model.log.consistent_tick import ConsistentTick
 from pgsnow.sync.load.choose import LoadFacts
 from pgsnow.sync.load.loader import Deferred
 from tests.integration.sync.loading import Changes, Loading, Run
@@ -57,8 +57,8 @@ def ticks(loading: Loading) -> list[tuple[str, bool, Sequence[str], dict[str, st
     return [(tick, together, json.loads(there), json.loads(left)) for tick, together, there, left in rows]
 
 
-def row(loading: Loading, tick: str, lsn: int) -> TickRow:
-    return TickRow(
+def row(loading: Loading, tick: str, lsn: int) -> ConsistentTick:
+    return ConsistentTick(
         loading.plan.target, tick, lsn, datetime(2026, 1, 1, tzinfo=UTC), {"public.new": "it is read"}
     )
 

@@ -11,6 +11,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from pgsnow.ledger.ledger import Ledger
+from pgsnow.ledger.slots.store import SlotClaim
 from pgsnow.model.errors import ConfigError, SlotNotMade
 from pgsnow.operations.check.log import check_log
 from pgsnow.operations.check.result import CheckResult
@@ -35,20 +36,21 @@ create table "P 1" partition of "Parts" for values from (0) to (10);
 create table p2 partition of "Parts" for values from (10) to (20);
 alter table p2 replica identity nothing;
 create unlogged table fleeting (id bigint primary key, v text);
+create table judged (id bigint primary key, v text);
 create table keyless (id bigint, v text);
 """
-NAMES = ["plain", "unkeyed", "silent", "other_key", "deferred", '"Parts"', "fleeting"]
+NAMES = ["plain", "unkeyed", "silent", "other_key", "deferred", '"Parts"', "fleeting", "judged"]
 FIXES = {
     "public.unkeyed": "ALTER TABLE public.unkeyed REPLICA IDENTITY USING INDEX unkeyed_id;",
     "public.silent": "ALTER TABLE public.silent REPLICA IDENTITY DEFAULT;",
     "public.other_key": "ALTER TABLE public.other_key REPLICA IDENTITY DEFAULT;",
-    "public.deferred": "ALTER TABLE public.deferred REPLICA IDENTITY FULL;",
     'public."Parts"': "ALTER TABLE public.p2 REPLICA IDENTITY DEFAULT;",
 }
 
 
 def entry(name: str) -> dict[str, str]:
-    return {"source": f"public.{name}", "target": name.strip('"'), "mode": "log", "pk": "id"}
+    where = {"where": "id > random()"} if name == "judged" else {}
+    return {"source": f"public.{name}", "target": name.strip('"'), "mode": "log", "pk": "id", **where}
 
 
 @pytest.fixture
@@ -108,6 +110,8 @@ def test_only_tables_whose_replica_identity_has_the_key_are_published_and_the_ap
         name: (fix,) for name, fix in FIXES.items()
     }
     assert "unlogged" in first.found.problems["public.fleeting"].why
+    assert "random() is not declared IMMUTABLE" in first.found.problems["public.judged"].why
+    assert "swap their keys" in first.found.problems["public.deferred"].why
     shown = "\n".join(
         f"{result.name}: {result.level}: {result.detail} → {result.fix}" for result in checked(world)
     )
@@ -125,8 +129,8 @@ def test_only_tables_whose_replica_identity_has_the_key_are_published_and_the_ap
     for fix in FIXES.values():
         world.sql(fix)
     second = setup(world)
-    assert list(second.found.problems) == ["public.fleeting"]
-    assert published(world) == {f"public.{name}" for name in [*NAMES[:5], "Parts"]}
+    assert sorted(second.found.problems) == ["public.deferred", "public.fleeting", "public.judged"]
+    assert published(world) == {f"public.{name}" for name in [*NAMES[:4], "Parts"]}
     assert (first.made, second.made, second.found.verdict.action) == (True, False, "read")
     write_everywhere(world)
     assert (setup(world).done, setup(world, dry_run=True).left) == ((), ())
@@ -173,6 +177,12 @@ def test_a_publication_or_a_slot_of_something_else_is_refused_by_name(world: Mem
     with pytest.raises(ConfigError, match="theirs is there, and this ledger did not make it"):
         setup(world)
     assert published(world) == {"public.plain", "public.silent"}
+    with closing(Ledger(world.settings.ledger)) as ledger:  # a worker that died while it made the slot
+        claim = ledger.slots.claim("theirs", "shared", run_id="r", holder="h")
+        assert isinstance(claim, SlotClaim)
+        ledger.slots.begin(claim)
+        ledger.slots.release(claim)
+    assert setup(world).made
     world.sql("select pg_drop_replication_slot('theirs')")
     world.sql("select pg_create_logical_replication_slot('theirs', 'test_decoding')")
     with pytest.raises(ConfigError, match="theirs is another program's"):

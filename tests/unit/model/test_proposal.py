@@ -73,6 +73,18 @@ def test_rows_that_do_not_tell_what_is_needed_are_read_as_a_whole(more: Any, rea
     assert "read as a whole" in proposal.warnings[0]
 
 
+def test_the_log_is_mentioned_where_it_is_worth_it() -> None:
+    """For many deletes, and for a large table that would be scanned; not where a read is cheap, or there is no key."""
+    often = one(ID, deletes=20_000, inserts=100_000)
+    assert [reason for reason in often.reasons if "mode: log" in reason] == [
+        "`mode: log` is worth considering after `ALTER SYSTEM SET wal_level = 'logical'` and a restart: its deletes"
+        " (20,000 counted) would arrive with the other changes"
+    ]
+    assert "a restart" not in str(one(ID, deletes=20_000, logical=True).reasons)
+    for rare in (one(ID, deletes=20_000, inserts=900_000), one(ID), one(ID, deletes=20_000, keys=())):
+        assert "mode: log" not in str(rare.reasons)
+
+
 @pytest.mark.parametrize("columns", [(ID,), (ID, column("version", "int8"))])
 def test_rows_with_a_key_and_no_watermark_are_found_by_transaction_id(columns: Any) -> None:
     proposal = one(*columns)

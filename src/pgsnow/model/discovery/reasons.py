@@ -44,6 +44,8 @@ def reasons_of(
     notes.append(f"mode: {_mode_reason(table, candidates, key, best)}")
     if key is not None and best is not None and best.type_name in ("timestamp", "date"):
         notes.append("watermark_timezone: unknown; name the time zone that the application writes in")
+    if why := worth_the_log(table, key, best):
+        notes.append(why)
     if table.source.unreadable:
         closed = [c.name for c in table.source.columns if not table.source.may_read(c.name)]
         notes.append(f"columns: role {table.role} may not read {', '.join(closed) or 'system columns'}")
@@ -52,6 +54,25 @@ def reasons_of(
     if table.children:
         notes.append("where: only its own rows; its child tables are synced as tables of their own")
     return tuple(notes)
+
+
+OFTEN_DELETED = 10_000
+"""Deletes counted from which on the log may be worth it, if they are a tenth of all changes."""
+
+
+def worth_the_log(table: SurveyedTable, key: tuple[str, ...] | None, best: Candidate | None) -> str:
+    """The reason why reading the table from the log would be worth it; '' if nothing shows that."""
+    if key is None or table.source.relkind not in "rp" or table.foreign_partitions or table.children:
+        return ""
+    changes = table.inserts + table.updates + table.deletes
+    if is_huge(table.source) and (best is None or best.column not in table.source.indexed_first):
+        why = "no scan of this large table in each tick"
+    elif table.deletes >= OFTEN_DELETED and table.deletes * 10 >= changes:
+        why = f"its deletes ({table.deletes:,} counted) would arrive with the other changes"
+    else:
+        return ""
+    needs = "" if table.logical else " after `ALTER SYSTEM SET wal_level = 'logical'` and a restart"
+    return f"`mode: log` is worth considering{needs}: {why}"
 
 
 def _key_reason(table: SurveyedTable, key: tuple[str, ...]) -> str:

@@ -51,7 +51,8 @@ class SurveyedTable:
     """A table, view or foreign table of the source.
 
     `source.estimated_rows` is -1 and `source.total_bytes` 0 if they are unknown; for a partitioned table both are sums
-    over its partitions. inserts, updates: rows counted since the statistics were last reset.
+    over its partitions. inserts, updates, deletes: rows counted since the statistics were last reset. logical: the
+    server writes its log for logical replication (wal_level).
     """
 
     source: SourceTable
@@ -72,6 +73,8 @@ class SurveyedTable:
     partitioned_by: tuple[str, ...] = ()
     inserts: int = 0
     updates: int = 0
+    deletes: int = 0
+    logical: bool = False
     profiled: bool = False
     misnamed: tuple[str, str] | None = None
     """Why the table cannot be named in a configuration, and the statement that helps."""

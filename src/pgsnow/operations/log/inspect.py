@@ -11,16 +11,18 @@ from pgsnow.ledger.errors import unless_missing
 from pgsnow.ledger.ledger import Ledger
 from pgsnow.ledger.slots.store import SlotRow
 from pgsnow.model.checkpoint import ServerIdentity
-from pgsnow.model.config.sync_config import SyncConfig
+from pgsnow.model.config.sync_config import SyncConfig, TableConfig
 from pgsnow.model.errors import PgsnowError
 from pgsnow.model.log.slot import KnownSlot, LogState, SlotVerdict, slot_verdict
 from pgsnow.model.table import SourceName
 from pgsnow.model.table_key import key_of
 from pgsnow.postgres.catalog.describe import describe
+from pgsnow.postgres.errors import translating
 from pgsnow.postgres.incremental.horizon import take_horizon
 from pgsnow.postgres.replication.fingerprint import inspect_log
 from pgsnow.postgres.replication.publication import IdentityProblem, identity_problems
 from pgsnow.postgres.replication.slot import OpenTransaction, oldest_transaction
+from pgsnow.postgres.replication.values.row_condition import why_not_of_row
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,14 @@ def _problems(config: SyncConfig, conn: psycopg.Connection) -> dict[str, Identit
     for table in config.logged:
         try:
             keys[table.source] = key_of(table, describe(conn, table.source))
+            if table.where is not None and (why := _why_not_of_row(conn, table)):
+                found[table.name] = IdentityProblem(f"`where` must be a condition of the row alone: {why}")
         except PgsnowError as error:
             found[table.name] = IdentityProblem(str(error))
     unfit = identity_problems(conn, keys)
     return found | {table.name: unfit[table.source] for table in config.logged if table.source in unfit}
+
+
+def _why_not_of_row(conn: psycopg.Connection, table: TableConfig) -> str:
+    with translating(table.name):
+        return why_not_of_row(lambda query: conn.execute(query.as_bytes(None)).fetchall(), table.where or "")

@@ -123,6 +123,8 @@ def _surveyed(table: Row, rows: Mapping[str, Sequence[Row]]) -> SurveyedTable:
         partitioned_by=tuple(table["partitioned_by"]),
         inserts=table["inserts"],
         updates=table["updates"],
+        deletes=table["deletes"],
+        logical=table["logical"],
         misnamed=misnamed(
             table["oid"], table["schema"], table["table"], [(c["attnum"], c["name"]) for c in columns]
         ),

@@ -14,6 +14,7 @@ with recursive tree as (
            sum(greatest(l.reltuples, 0)) as rows, sum(l.relpages + coalesce(toast.relpages, 0)) as pages,
            sum(pg_catalog.pg_stat_get_tuples_inserted(l.oid)) as inserts,
            sum(pg_catalog.pg_stat_get_tuples_updated(l.oid)) as updates,
+           sum(pg_catalog.pg_stat_get_tuples_deleted(l.oid)) as deletes,
            case when count(key.columns) = count(*) and min(key.columns) = max(key.columns) then min(key.columns) end as key
     from tree
     join pg_catalog.pg_class l on l.oid = tree.oid and l.relkind <> 'p'
@@ -58,7 +59,9 @@ select c.oid::bigint as oid,
        case when c.relkind = 'r' then
            (select count(*) from pg_catalog.pg_inherits i where i.inhparent = c.oid) else 0 end::int as children,
        coalesce(leaves.inserts, pg_catalog.pg_stat_get_tuples_inserted(c.oid), 0)::bigint as inserts,
-       coalesce(leaves.updates, pg_catalog.pg_stat_get_tuples_updated(c.oid), 0)::bigint as updates
+       coalesce(leaves.updates, pg_catalog.pg_stat_get_tuples_updated(c.oid), 0)::bigint as updates,
+       coalesce(leaves.deletes, pg_catalog.pg_stat_get_tuples_deleted(c.oid), 0)::bigint as deletes,
+       current_setting('wal_level') = 'logical' as logical
 from pg_catalog.pg_class c
 join pg_catalog.pg_namespace n on n.oid = c.relnamespace
 left join pg_catalog.pg_class toast on toast.oid = c.reltoastrelid

@@ -42,11 +42,13 @@ class Streamed:
 class LogAssembler:
     """The messages of one session, in order. Open streamed transactions outlive a reading, and end with the session.
 
-    position: every transaction that committed at or before it was taken whole."""
+    position: every transaction that committed at or before it was taken whole. alive: called while changes are written
+    to disk, which may take long."""
 
     def __init__(self, budget: SpoolBudget, position: int) -> None:
         self._budget = budget
         self.position = position
+        self.alive: Callable[[], None] = lambda: None
         self.streamed: dict[int, Streamed] = {}
         self._stream: Streamed | None = None
         self._in_transaction = False
@@ -235,6 +237,7 @@ class LogAssembler:
         for extent in self._memory:
             if not extent.home.closed:
                 extent.write()
+                self.alive()
         self._memory, self._spill_at = [], self.reading.size + self._budget.memory
 
     def _begin(self, body: memoryview) -> None:

@@ -81,7 +81,7 @@ class LogSource:
         except psycopg.Error as error:
             raise _login_failed(error, conninfo) from error
         try:
-            conn.execute(self._set(conn.info.server_version).encode())
+            conn.execute(self._set(conn).encode())
         except psycopg.Error as error:
             conn.close()
             raise translated(error) from error
@@ -135,9 +135,12 @@ class LogSource:
                 raise psycopg.OperationalError(f"replication slot {self.slot} was not confirmed")
             time.sleep(_EVERY)
 
-    def _set(self, server_version: int) -> str:
-        chosen = {**_SETTINGS, "wal_sender_timeout": f"{self.patience}s"}
-        if server_version >= TRANSACTION_TIMEOUT_SINCE:
+    def _set(self, conn: psycopg.Connection[Any]) -> str:
+        """A database that does not check its texts sends them as they are: as UTF-8, some would end the session."""
+        unchecked = conn.info.parameter_status("server_encoding") == "SQL_ASCII"
+        encoding = "SQL_ASCII" if unchecked else "UTF8"
+        chosen = {**_SETTINGS, "wal_sender_timeout": f"{self.patience}s", "client_encoding": encoding}
+        if conn.info.server_version >= TRANSACTION_TIMEOUT_SINCE:
             chosen["transaction_timeout"] = "0"
         return "; ".join(f"set {name} = '{value}'" for name, value in chosen.items())
 

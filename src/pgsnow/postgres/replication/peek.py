@@ -15,6 +15,7 @@ from psycopg import sql
 
 from pgsnow.model.errors import LogMalformed
 from pgsnow.model.log.lsn import format_lsn, parse_lsn
+from pgsnow.postgres.any_bytes import any_bytes
 from pgsnow.postgres.replication.assemble import LogAssembler
 from pgsnow.postgres.replication.connection import LogSource, confirmed_position, flush_log, slot_failed
 from pgsnow.postgres.replication.reading import LogBudget
@@ -118,7 +119,7 @@ class LogPeek:
             sql.Literal(most),
             sql.Literal(sql.Identifier(self._source.publication).as_string(self._conn)),
         )
-        with self._conn.transaction(), self._conn.cursor() as cursor, cursor.copy(query) as copy:
+        with any_bytes(self._conn), self._conn.cursor() as cursor, cursor.copy(query) as copy:
             first = True
             for piece in copy:
                 row = memoryview(piece)

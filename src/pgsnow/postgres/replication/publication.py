@@ -26,9 +26,11 @@ from pg_publication_rel r join pg_publication p on p.oid = r.prpubid
 join pg_class c on c.oid = r.prrelid join pg_namespace n on n.oid = c.relnamespace
 where p.pubname = %(publication)s order by 1, 2
 """
-# An index with `indimmediate` false belongs to a deferrable constraint, which Postgres does not use here.
+# An index with `indimmediate` false belongs to a deferrable constraint, which Postgres does not use as an identity.
 _IDENTITIES = """
-select w.at::int, format('%%I.%%I', n.nspname, l.relname), c.relkind, l.relpersistence, l.relreplident,
+select w.at::int, format('%%I.%%I', n.nspname, l.relname),
+    case when c.relkind = 'r' and exists (select from pg_inherits where inhparent = c.oid) then 'i' else c.relkind end,
+    l.relpersistence, l.relreplident,
     (select coalesce(jsonb_agg(jsonb_build_array(quote_ident(x.relname), i.indisprimary, i.indisreplident,
             array(select a.attname from unnest(i.indkey::int2[]) with ordinality k(attnum, position)
                   join pg_attribute a on a.attrelid = l.oid and a.attnum = k.attnum
@@ -37,7 +39,10 @@ select w.at::int, format('%%I.%%I', n.nspname, l.relname), c.relkind, l.relpersi
      where i.indrelid = l.oid and i.indisunique and i.indisvalid and i.indimmediate and i.indpred is null
        and i.indexprs is null and not exists (
             select from pg_attribute a where a.attrelid = l.oid and not a.attnotnull
-              and a.attnum = any (i.indkey::int2[])))
+              and a.attnum = any (i.indkey::int2[]))),
+    (select coalesce(jsonb_agg(array(select a.attname from pg_attribute a
+            where a.attrelid = l.oid and a.attnum = any (i.indkey::int2[]))), '[]')
+     from pg_index i where i.indrelid = l.oid and i.indisunique and not i.indimmediate)
 from unnest(%(schemas)s::text[], %(tables)s::text[]) with ordinality w(schema, name, at)
 join pg_namespace r on r.nspname = w.schema join pg_class c on c.relname = w.name and c.relnamespace = r.oid
 join lateral (
@@ -75,9 +80,13 @@ def identity_problems(
     with translating():
         rows = conn.execute(_IDENTITIES, values).fetchall()
     found: dict[SourceName, list[IdentityProblem]] = {}
-    for at, quoted, kind, persistence, identity, indexes in rows:
+    for at, quoted, kind, persistence, identity, indexes, deferred in rows:
         name = names[at - 1]
-        problem = _kind_problem(kind, persistence) or _problem(quoted, identity, indexes, keys[name])
+        problem = (
+            _kind_problem(kind, persistence)
+            or _deferred_problem(quoted, indexes, deferred, set(keys[name]))
+            or _problem(quoted, identity, indexes, keys[name])
+        )
         if problem is not None:
             found.setdefault(name, []).append(problem)
     return {
@@ -87,6 +96,11 @@ def identity_problems(
 
 
 def _kind_problem(kind: str, persistence: str) -> IdentityProblem | None:
+    if kind == "i":
+        return IdentityProblem(
+            "it has child tables, whose rows the log has under their own names: write another `mode`, or an entry for"
+            " each table"
+        )
     if kind not in ("r", "p"):
         return IdentityProblem(
             f"it is a {KINDS[kind].lower()}, and the log has the changes of tables alone: write another `mode`"
@@ -97,6 +111,20 @@ def _kind_problem(kind: str, persistence: str) -> IdentityProblem | None:
             " LOGGED`"
         )
     return None
+
+
+def _deferred_problem(
+    table: str, indexes: Sequence[Sequence[Any]], deferred: Sequence[Sequence[str]], key: set[str]
+) -> IdentityProblem | None:
+    """Two rows that swap their keys, and one row that changes its key and changes it back, are the same in the log."""
+    if any(set(columns) <= key for *_, columns in indexes) or not any(
+        set(columns) <= key for columns in deferred
+    ):
+        return None
+    return IdentityProblem(
+        f"the key of {table} is DEFERRABLE: rows may swap their keys, which the log does not tell from one row whose"
+        " key is changed twice; make the constraint NOT DEFERRABLE, or write another `mode`"
+    )
 
 
 def _problem(

@@ -62,6 +62,7 @@ class LogSession:
         self._source = source
         self._confirmed = log.position
         self._log = log
+        log.alive = self._tell_sometimes
         self._check = check
         self._checked = self._sent = time.monotonic()
 
@@ -168,12 +169,15 @@ class LogSession:
                 self._sql.execute(flush_log(self._sql.info.server_version).encode())
 
     def _check_sometimes(self) -> None:
-        now = time.monotonic()
-        if now - self._sent > _STATUS_EVERY:
-            self._send()
-        if now - self._checked > _QUIET_LONGEST:
+        self._tell_sometimes()
+        if (now := time.monotonic()) - self._checked > _QUIET_LONGEST:
             self._checked = now
             self._check()
+
+    def _tell_sometimes(self) -> None:
+        """Let the server know that we are alive, if it was not told for a while."""
+        if time.monotonic() - self._sent > _STATUS_EVERY:
+            self._send()
 
     def _wait(self, seconds: float) -> bool:
         """Wait until something comes; False: nothing did."""

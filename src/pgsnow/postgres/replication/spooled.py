@@ -79,7 +79,7 @@ class SpooledReading:
             np.frombuffer(self.commits, np.uint64).astype(np.int64) if self.commits else np.zeros(0, np.int64)
         )
         for part in self.parts.get(oid, ()):
-            if part.commit and part.commit <= after:
+            if (part.commit or self.commits[part.extent.owner]) <= after:
                 continue
             if block := _block(part, commits, after):
                 yield block

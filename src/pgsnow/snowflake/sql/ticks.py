@@ -8,13 +8,13 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+from pgsnow.model.log.consistent_tick import TICKS_TABLE, ConsistentTick
 from pgsnow.model.log.lsn import format_lsn
-from pgsnow.model.log.tick_row import TICKS_TABLE, TickRow
 from pgsnow.snowflake.names import qualified, text
 from pgsnow.snowflake.sql.statements import NOW, WHOLE
 
 
-def create_ticks(row: TickRow) -> str:
+def create_ticks(row: ConsistentTick) -> str:
     """COMMITTED_AT is Snowflake's clock in the transaction. LEFT_OUT: name of a table → why it does not have the
     state of the others."""
     return (
@@ -24,7 +24,7 @@ def create_ticks(row: TickRow) -> str:
     )
 
 
-def write_tick(row: TickRow, tables: Sequence[str]) -> str:
+def write_tick(row: ConsistentTick, tables: Sequence[str]) -> str:
     """Write the row, once. tables: those that have the state of the tick."""
     lsn = "NULL" if row.lsn is None else text(format_lsn(row.lsn))
     position = "NULL" if row.lsn is None else str(row.lsn)
@@ -37,10 +37,10 @@ def write_tick(row: TickRow, tables: Sequence[str]) -> str:
     return f"INSERT INTO {ticks} SELECT {values} WHERE NOT EXISTS ({_known(row)})"
 
 
-def count_tick(row: TickRow) -> str:
+def count_tick(row: ConsistentTick) -> str:
     """1 if the tick's transaction is committed."""
     return f"SELECT COUNT(*) FROM ({_known(row)})"  # noqa: S608
 
 
-def _known(row: TickRow) -> str:
+def _known(row: ConsistentTick) -> str:
     return f"SELECT 1 FROM {qualified(row.place.sibling(TICKS_TABLE))} WHERE TICK = {text(row.tick)}"  # noqa: S608

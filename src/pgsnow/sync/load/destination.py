@@ -12,7 +12,7 @@ from pgsnow.model.config.options import Deletes
 from pgsnow.model.deferred_batch import StagedBatch
 from pgsnow.model.errors import PgsnowError, TargetMissing
 from pgsnow.model.evolution.drift import Drift, SourceDefinition
-from pgsnow.model.log.tick_row import TickRow
+from pgsnow.model.log.consistent_tick import ConsistentTick
 from pgsnow.model.metadata_columns import DELETED_AT_COLUMN, MetadataColumn
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.types.content_cell import ContentCell
@@ -110,7 +110,7 @@ class Destination(Protocol):
         copied once, without a MERGE. Raises StagedRowsLost, TargetQueryFailed, StagingRefused."""
 
     def load_together(
-        self, parts: Sequence[JointPart], row: TickRow, most: int
+        self, parts: Sequence[JointPart], row: ConsistentTick, most: int
     ) -> Mapping[str, PgsnowError | None]:
         """Load the staged batches of several tables, of which this is one, in one transaction, with the tick's row in
         PGSNOW_TICKS. Returns for each the error for which it was left out; None: it is loaded. most: with more rows
@@ -257,7 +257,7 @@ class SnowflakeDestination:
         return evolved
 
     def load_together(
-        self, parts: Sequence[JointPart], row: TickRow, most: int
+        self, parts: Sequence[JointPart], row: ConsistentTick, most: int
     ) -> Mapping[str, PgsnowError | None]:
         from pgsnow.sync.load.joint.together import JointLoad, load_together  # with `consistency: tick`
 

@@ -216,7 +216,7 @@ def note_loaded(run: RunContext, waiting: Sequence[StagedBatch], first_batch: in
     """Record that these staged batches, which are all, are in the target. first_batch: the number of the next batch, if
     rows that are not whole are still to be read."""
     if first_batch is not None and run.table.incomplete:
-        from pgsnow.sync.table.incomplete_rows import complete_rows  # rare
+        from pgsnow.sync.table.changes.incomplete_rows import complete_rows  # rare
 
         complete_rows(run, first_batch)
     if (
@@ -226,7 +226,7 @@ def note_loaded(run: RunContext, waiting: Sequence[StagedBatch], first_batch: in
     with run.recorder.timed("checkpoint"):
         run.table.staged_loaded()
         if run.table.settled:
-            from pgsnow.sync.table.incomplete_rows import settle  # rare
+            from pgsnow.sync.table.changes.incomplete_rows import settle  # rare
 
             settle(run)
     if run.claim.checkpoint is not None:
@@ -251,7 +251,7 @@ def load_all(run: RunContext, waiting: Sequence[StagedBatch]) -> None:
         run.destination.load_staged(batches, first, copies=False)
         first += 1
     if run.table.incomplete:
-        from pgsnow.sync.table.incomplete_rows import complete_rows  # rare
+        from pgsnow.sync.table.changes.incomplete_rows import complete_rows  # rare
 
         complete_rows(run, first)
     if run.plan.config.insert_only:  # an update that the source showed late was copied before

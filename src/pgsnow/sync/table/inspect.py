@@ -31,8 +31,9 @@ if TYPE_CHECKING:
 
 PARTITION_GONE = "a partition or child table is gone"
 REWRITTEN = "the table was truncated or rewritten"
-OUTSIDE_THE_LOG = frozenset({PARTITION_GONE, REWRITTEN})
-"""Reasons for a sweep that hold for partitions although the log shows every delete."""
+INSERTED_AGAIN = "a statement of an earlier run may have inserted them again"
+OUTSIDE_THE_LOG = frozenset({PARTITION_GONE, REWRITTEN, INSERTED_AGAIN})
+"""Reasons for a sweep that hold although the log shows every delete; the first two for partitions alone."""
 STILL_RUNNING = 60.0
 """Seconds for which a statement of a killed run most likely runs on, also if it was cancelled: until a search began
 later than that, the next run searches once more."""
@@ -182,6 +183,7 @@ class Inspector:
 
             now = claim.granted_at
             compares = is_due(prepared.plan, claim.verification, claim.sweep, now, awake=False)
+        compares = compares or (log is not None and log.audits)
         return Inspection(
             claim,
             prepared,
@@ -245,8 +247,8 @@ def look_for_sweep(
     """The claim, with the moment since which a sweep is due if that is not stored yet; the state to record after
     a comparison in this run; and the sweep that is due now. Pure. mark: read before every snapshot of this run.
     confirmed: a person requested a sweep. streamed: the log shows all deletes, except those of partitions that are
-    truncated, detached or dropped by themselves. unseen: the log does not show what was deleted until now.
-    joins: after the search it does, so the search is not put off."""
+    truncated, detached or dropped by themselves; it does not show what a late statement inserts. unseen: the log does
+    not show what was deleted until now. joins: after the search it does, so the search is not put off."""
     new = claim.checkpoint is None  # its target may be created by this run
     rule, applies = plan.delete_rule, new or claim.created_target == str(plan.target)
     if mark is None or rule.why or (rule.by_default and not applies):
@@ -268,8 +270,7 @@ def look_for_sweep(
     reasons = {
         "no search for them was completed yet": swept is None,
         "the log does not show what was deleted": unseen,
-        "a statement of an earlier run may have inserted them again": before.unsure_since
-        > max(0.0, last - STILL_RUNNING)
+        INSERTED_AGAIN: before.unsure_since > max(0.0, last - STILL_RUNNING)
         or last < before.unsure_until <= now,
         "the statistics of the source began again": before.statistics != state.statistics,
         PARTITION_GONE: not before.leaves.keys() <= leaves.keys(),
@@ -282,7 +283,11 @@ def look_for_sweep(
     }
     if streamed:
         parted = plan.source.relkind == "p" or len(leaves) > 1
-        reasons = {reason: holds and parted for reason, holds in reasons.items() if reason in OUTSIDE_THE_LOG}
+        reasons = {
+            reason: holds and (parted or reason == INSERTED_AGAIN)
+            for reason, holds in reasons.items()
+            if reason in OUTSIDE_THE_LOG
+        }
     why = next((reason for reason, holds in reasons.items() if holds), "requested" if confirmed else None)
     if why is None:
         return claim, state, None

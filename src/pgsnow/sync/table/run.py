@@ -68,6 +68,10 @@ def follow_log(run: RunContext, log: TableLog, *, staged: bool) -> bool:
     if run.table.sweep is not None:
         return False
     complete(run)
+    if run.claim.checkpoint is not None and log.audits:
+        from pgsnow.sync.table.streaming.audit import audit_log  # rare
+
+        audit_log(run)
     run.destination.batches.cleanup(wait=True)
     return True
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pgsnow.model.batch import LoadResult
 from pgsnow.model.deferred_batch import StagedBatch
 from pgsnow.model.errors import PgsnowError, WriteConflict
-from pgsnow.model.log.tick_row import TickRow
+from pgsnow.model.log.consistent_tick import ConsistentTick
 from pgsnow.model.sentences import counted
 from pgsnow.snowflake.session import LONGEST_TAG, Session
 from pgsnow.snowflake.sql import ticks as sql
@@ -48,15 +48,17 @@ class JointLoad:
 
 @dataclass(slots=True)
 class _Attempts:
-    """What the attempts at one transaction have in common. current: the table whose steps are executed."""
+    """State that the attempts at one transaction share. current: the table whose steps are executed."""
 
-    row: TickRow
+    row: ConsistentTick
     current: JointLoad | None = None
     sessions: set[int] = field(default_factory=set)
     results: dict[str, list[LoadResult]] = field(default_factory=dict)
 
 
-def load_together(parts: Sequence[JointLoad], row: TickRow, most: int) -> dict[str, PgsnowError | None]:
+def load_together(
+    parts: Sequence[JointLoad], row: ConsistentTick, most: int
+) -> dict[str, PgsnowError | None]:
     """Load these tables in one transaction, with the tick's row. Returns for each the error for which it was left out;
     None: it is loaded. most: with more rows than that, tables are loaded one by one, and the row says so. Idempotent,
     also for the row. Raises an error that concerns no single table; then nothing is loaded."""
@@ -130,7 +132,7 @@ def _transaction(session: Session, parts: Sequence[JointLoad], attempts: _Attemp
     session.execute(COMMIT)
 
 
-def _one_by_one(parts: Sequence[JointLoad], row: TickRow, rows: int) -> dict[str, PgsnowError | None]:
+def _one_by_one(parts: Sequence[JointLoad], row: ConsistentTick, rows: int) -> dict[str, PgsnowError | None]:
     """Each table in transactions of its own; then the row."""
     outcomes: dict[str, PgsnowError | None] = {}
     for part in parts:

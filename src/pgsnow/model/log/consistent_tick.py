@@ -12,7 +12,7 @@ TICKS_TABLE = "PGSNOW_TICKS"
 
 
 @dataclass(frozen=True, slots=True)
-class TickRow:
+class ConsistentTick:
     """The row of a tick in PGSNOW_TICKS.
 
     place: any target in the schema that has the table. tick: identifies the tick. lsn: the position in the log whose

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from pgsnow.model.deferred_batch import in_loads
 from pgsnow.model.errors import PgsnowError
-from pgsnow.model.log.tick_row import TickRow
+from pgsnow.model.log.consistent_tick import ConsistentTick
 from pgsnow.sync.load.deferred import next_batch
 from pgsnow.sync.table.context import RunContext
 from pgsnow.sync.table.deferred_load import has_lost_rows, note_loaded
@@ -16,7 +16,7 @@ GONE = "its target does not have what was loaded before: everything is read agai
 
 
 def load_runs_together(
-    runs: Sequence[RunContext], row: TickRow, most: int
+    runs: Sequence[RunContext], row: ConsistentTick, most: int
 ) -> Mapping[str, PgsnowError | str | None]:
     """Load what these runs' tables have staged in one transaction, and record that it is loaded.
 

@@ -1,0 +1,1 @@
+"""Changes from the log of which a run must read rows from the source."""

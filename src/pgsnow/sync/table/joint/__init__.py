@@ -1,0 +1,1 @@
+"""Loads of several runs in one transaction (`consistency: tick`)."""
