@@ -106,13 +106,6 @@ class SlotLab:
     def close(self) -> None:
         self.conn.close()
         self.lab.run(
-            f"select pg_terminate_backend(active_pid) from pg_replication_slots where slot_name = '{self.slot}'"
-        )
-        self.lab.run(
-            "do $$ begin while exists (select from pg_replication_slots"
-            f" where slot_name = '{self.slot}' and active) loop perform pg_sleep(0.02); end loop; end $$"
-        )
-        self.lab.run(
             f"select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_name = '{self.slot}'"
         )
 
