@@ -59,7 +59,7 @@ class _Attempts:
     """PGSNOW_TICKS was created, as it was not there."""
     results: dict[str, list[LoadResult]] = field(default_factory=dict)
     before: list[tuple[JointLoad, int | None, list[Key]]] = field(default_factory=list)
-    """What was known of each target before: its rows, and the keys of rows that are not whole."""
+    """Each target as it was known before: its rows, and the keys of rows that are not whole."""
 
     def restore(self) -> None:
         """After a failed attempt, which was rolled back, unless only the answer to its COMMIT was lost."""
