@@ -270,8 +270,7 @@ def look_for_sweep(
     reasons = {
         "no search for them was completed yet": swept is None,
         "the log does not show what was deleted": unseen,
-        INSERTED_AGAIN: before.unsure_since
-        > max(0.0, last - STILL_RUNNING)
+        INSERTED_AGAIN: before.unsure_since > max(0.0, last - STILL_RUNNING)
         or last < before.unsure_until <= now,
         "the statistics of the source began again": before.statistics != state.statistics,
         PARTITION_GONE: not before.leaves.keys() <= leaves.keys(),

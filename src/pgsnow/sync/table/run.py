@@ -60,15 +60,23 @@ def follow_log(run: RunContext, log: TableLog) -> bool:
     from pgsnow.sync.table.streaming.changes import stream_changes  # with `mode: log`
 
     stream_changes(run, log)
+    if run.joint:
+        run.destination.batches.cleanup(wait=True)
+        return True
     if run.table.sweep is not None:
         return False
+    finish_log(run)
+    return True
+
+
+def finish_log(run: RunContext) -> None:
+    """The last steps of a run whose changes came from the log."""
     complete(run)
-    if run.claim.checkpoint is not None and log.audits:
+    if run.log is not None and run.log.audits:
         from pgsnow.sync.table.streaming.audit import audit_log  # rare
 
         audit_log(run)
     run.destination.batches.cleanup(wait=True)
-    return True
 
 
 def complete(run: RunContext) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 from pgsnow.ledger.claim import Claim, Refusal
 from pgsnow.ledger.rows import ErrorRow
 from pgsnow.model.checkpoint import Horizon
+from pgsnow.model.config.options import Consistency
 from pgsnow.model.config.table_config import TableMode
 from pgsnow.model.errors import LeaseLost, LogUnusable, PgsnowError, SchemaMoved
 from pgsnow.model.report import Status, SyncReport, TableReport
@@ -92,7 +93,7 @@ class Tick:
         horizon, changed = self._find_changed()
         if horizon is not None:
             self.context.busy[self.run_id] = len(changed)
-            self._each(partial(self._run_table, horizon), changed)
+            self._run_all(horizon, changed)
             del self.context.busy[self.run_id]
         return self._report()
 
@@ -102,8 +103,17 @@ class Tick:
         horizon, changed = self._find_changed()
         streamed = [found for found in changed if found.log is not None]
         if horizon is not None and streamed:  # the log is read by one process
-            self._each(partial(self._run_table, horizon), streamed)
+            self._run_all(horizon, streamed)
         return self._report(), [found for found in changed if found.log is None]
+
+    def _run_all(self, horizon: Horizon, changed: Sequence[Inspection]) -> None:
+        """Sync these tables, those that are read from the log together if the configuration wants that."""
+        log, config = self.inspector.log, self.context.config
+        if log is not None and log.reads and config.consistency is Consistency.TICK:
+            from pgsnow.sync.tick.consistent import load_consistently  # with `consistency: tick`
+
+            changed = load_consistently(self, log, horizon, changed)
+        self.each(partial(self.run_table, horizon), changed)
 
     def replay(self, rows: Sequence[ErrorRow]) -> SyncReport:
         """Load the rows of these sync_errors entries again."""
@@ -125,7 +135,7 @@ class Tick:
         """Inspect every claimed table, and do this in its run in place of a sync."""
         horizon, inspections = self._inspect_all()
         if horizon is not None:
-            self._each(partial(self._run_table, horizon, action=action), inspections)
+            self.each(partial(self.run_table, horizon, action=action), inspections)
         return self._report()
 
     def _inspect_all(self) -> tuple[Horizon | None, list[Inspection]]:
@@ -139,7 +149,7 @@ class Tick:
                 self.outcomes.fail(claim, error)
             return None, []
         inspect = self.inspector.inspect
-        return horizon, self._each(lambda c: inspect(c, horizon, fingerprints[c.table]), self.claims)
+        return horizon, self.each(lambda c: inspect(c, horizon, fingerprints[c.table]), self.claims)
 
     def _find_changed(self) -> tuple[Horizon | None, list[Inspection]]:
         """The horizon, and the inspections of the tables that must be run; the idle ones are completed."""
@@ -192,7 +202,7 @@ class Tick:
             return found.loads
         return is_due(found.plan.config, claim.staged, claim.staged_at, claim.granted_at)
 
-    def _run_table(
+    def run_table(
         self,
         horizon: Horizon,
         found: Inspection,
@@ -219,7 +229,7 @@ class Tick:
         report = table_report(found.recorder, left=outcome.remaining, backfilled=outcome.backfilled)
         self.outcomes.end([(found.claim, report)])
 
-    def _each(self, action: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+    def each(self, action: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
         """The action's results, in order, computed by threads. An item whose action fails is recorded and left out."""
         results = self.pool.map(partial(self._guarded, action), items)
         return [result for result in results if result is not None]

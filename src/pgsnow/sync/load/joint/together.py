@@ -24,6 +24,7 @@ from pgsnow.sync.load.context import LoadContext
 from pgsnow.sync.load.deferred import load_staged, note_loaded, stage_of_batch
 from pgsnow.sync.load.insert_only.copy_once import end_transactions
 from pgsnow.sync.load.open_batches import SESSION
+from pgsnow.sync.load.session import RunSession
 
 ALONE = "loaded on its own: the tick has {}, more than max_rows_per_tick"
 LACKING = "some rows are read from the source after the tick, as the log did not have all columns"
@@ -94,6 +95,12 @@ def load_together(
             part.load.recorder.applied(result)
         note_loaded(part.load, [placed for _, batches in part.groups for placed in _placed(part, batches)])
     return outcomes
+
+
+def write_row(session: RunSession, row: ConsistentTick) -> None:
+    """Write the row of a tick that loads no table together with others. Idempotent."""
+    session.do(lambda own: own.execute(sql.create_ticks(row)))
+    session.do(lambda own: own.execute(sql.write_tick(row, [])))
 
 
 def _transaction(session: Session, parts: Sequence[JointLoad], attempts: _Attempts) -> None:

@@ -31,10 +31,13 @@ LOST = "the target or its stage does not have what was loaded or staged before"
 
 
 def stream_changes(run: RunContext, log: TableLog) -> None:
-    """Stage the table's changes, record that, and load what is staged if that is due. Raises LogUnusable if the table
+    """Stage the table's changes, record that, and load what is staged if that is due (not if it is loaded together with
+    other tables). Raises LogUnusable if the table
     must be read otherwise: nothing of the changes is recorded then, or what was staged is discarded."""
     stage_log(run, log)
     log.staged()
+    if run.joint:
+        return
     if loads_now(run) or is_much(run.plan.config, run.claim.staged):
         again = load_waiting(run)
         if again is not None:
