@@ -62,7 +62,9 @@ select current_setting('server_version_num')::int, current_setting('wal_level'),
         else (select max(i.indexrelid::text || '/' || i.indkey::text) from pg_index i
               where i.indrelid = t.oid and case t.relreplident when 'i' then i.indisreplident
                 else i.indisprimary and i.indimmediate end)
-        end)) from t)
+        end,
+        case when t.relkind = 'p' then 'p' when exists (select from pg_inherits where inhparent = t.oid) then 'c'
+            else '' end)) from t)
 """
 _SPILLED = "(select spill_bytes from pg_stat_replication_slots where slot_name = %(slot)s)"
 _SCHEMAS = (
@@ -142,15 +144,16 @@ def _publication(row: Mapping[str, Any]) -> PublicationState:
 
 
 def _table(rest: list[Any], published: Mapping[str, Any] | None) -> LogTable:
-    oid, identity, members, by_schema, index = rest
+    oid, identity, members, by_schema, index, divided = rest
     lists = [columns for *_, columns in members]
     return LogTable(
-        oid,
+        int(oid),  # jsonb has it as text
         identity,
         published=published is not None and bool(published["all"] or members or by_schema),
         filtered=any(filtered is not None for _, filtered, _ in members),
         columns=tuple(number for columns in lists if columns for number in columns),
         key=_key(identity, index),
+        divided=divided,
     )
 
 
@@ -173,7 +176,7 @@ def _fingerprint(
         "schemas": schemas or "",
     }
     found: dict[str, Mapping[str, str]] = {PUBLICATION: whole}
-    for name, (oid, identity, members, by_schema, index) in rows.items():
+    for name, (oid, identity, members, by_schema, index, _) in rows.items():
         found[name] = {
             "table": str(oid),
             "identity": f"{identity}/{index or ''}",

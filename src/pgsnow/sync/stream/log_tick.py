@@ -41,7 +41,7 @@ class TableLog:
     tick: LogTick
     has_changes: bool
     audits: bool = False
-    """What the log has delivered must be compared with the table in this run."""
+    """The changes that the log has delivered must be compared with the table in this run."""
 
     def blocks(self) -> Iterator[ChangeBlock]:
         """The changes that are not staged yet, in commit order. May be called again."""
@@ -151,9 +151,7 @@ class LogTick:
 
     def can_join(self, source: str) -> bool:
         """True if this table (`schema.table`), read otherwise in this tick, can be read from the log afterwards."""
-        if self.found is not None:
-            return source not in self.found.unpublished
-        return self._reader is not None and self._reader.is_new
+        return self._reader is not None and self._reader.can_join(source)
 
     def leave(self, table: str) -> None:
         """Read the table otherwise from now on, in this tick."""

@@ -86,8 +86,6 @@ class RunContext:
     """With `mode: log`: how the table joins the log after it was read otherwise."""
     resync: bool = False
     """The rows that are read replace the target's content in one step."""
-    joint: bool = False
-    """What this run stages is loaded together with the changes of other tables (`consistency: tick`)."""
 
     @property
     def claim(self) -> Claim:

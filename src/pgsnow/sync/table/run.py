@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 def sync_table(run: RunContext) -> TableOutcome:
     """Sync one table once. Raises the error that stopped it; the next run then starts from the checkpoint in the
     ledger."""
+    early = run.log is not None and not run.restarted
+    if run.log is not None and early:  # with a bucket, this succeeds although Snowflake cannot be reached
+        from pgsnow.sync.table.streaming.changes import stage_log  # with `mode: log`
+
+        stage_log(run, run.log)
     run = steps.clean_up_leftovers(run)
     if run.options.duplicates_only:
         steps.remove_duplicates(run)
@@ -29,7 +34,7 @@ def sync_table(run: RunContext) -> TableOutcome:
 
         run = follow_history(run)
     steps.follow_key_names(run)
-    if run.log is not None and follow_log(run, run.log):
+    if run.log is not None and follow_log(run, run.log, staged=early):
         return TableOutcome()
     if run.plan.config.load_every or run.plan.config.insert_only or run.claim.staged:
         at_once = stage_or_load(run)
@@ -54,36 +59,25 @@ def sync_table(run: RunContext) -> TableOutcome:
     return TableOutcome(backfilled=done is not None)
 
 
-def follow_log(run: RunContext, log: TableLog) -> bool:
-    """Load the changes that were read from the log. False: deleted rows must be searched for as well, as those of a
-    partition that was truncated, which needs a read of the table itself. Raises LogUnusable."""
+def follow_log(run: RunContext, log: TableLog, *, staged: bool) -> bool:
+    """Load the changes that were read from the log. staged: they are staged already. False: deleted rows must be
+    searched for as well, as those of a partition that was truncated, which needs a read of the table itself. Raises
+    LogUnusable."""
     from pgsnow.sync.table.streaming.changes import stream_changes  # with `mode: log`
 
-    stream_changes(run, log)
-    if run.joint:
-        run.destination.batches.cleanup(wait=True)
-        return True
+    stream_changes(run, log, staged=staged)
     if run.table.sweep is not None:
         return False
-    finish_log(run)
-    return True
-
-
-def finish_log(run: RunContext) -> None:
-    """The last steps of a run whose changes came from the log."""
     complete(run)
-    if run.log is not None and run.log.audits:
-        from pgsnow.sync.table.streaming.audit import audit_log  # rare
-
-        audit_log(run)
     run.destination.batches.cleanup(wait=True)
+    return True
 
 
 def complete(run: RunContext) -> None:
     """Steps after everything is loaded: the live view shows it, before rows are removed that a file still has. Rows
     that were deleted in the source are found, if that is due, and removed from the target. Then the ranges of a
     continuous comparison (`verify_every`) that are due are compared. With `mode: log`, the table joins the log as soon
-    as no deleted row has to be found any more."""
+    as no deleted row has to be found any more, and what came from the log is audited if that is due."""
     places = run.claim.places
     if run.plan.config.live_view or (places and places[0].get("live_view")):  # or it had one before
         run.destination.follow_live_view(sweeps=run.table.sweep is not None or bool(run.counted))
@@ -97,3 +91,7 @@ def complete(run: RunContext) -> None:
         from pgsnow.sync.table.comparison.rounds import continue_round  # rare
 
         continue_round(run)
+    if run.log is not None and run.log.audits:
+        from pgsnow.sync.table.streaming.audit import audit_log  # rare
+
+        audit_log(run)

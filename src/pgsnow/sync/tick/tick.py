@@ -93,7 +93,11 @@ class Tick:
         horizon, changed = self._find_changed()
         if horizon is not None:
             self.context.busy[self.run_id] = len(changed)
-            self._run_all(horizon, changed)
+            if self.context.config.consistency is Consistency.TICK:
+                from pgsnow.sync.tick.together import run_together
+
+                changed = run_together(self, horizon, changed)
+            self._each(partial(self._run_table, horizon), changed)
             del self.context.busy[self.run_id]
         return self._report()
 
@@ -101,19 +105,14 @@ class Tick:
         """Complete the idle tables, load the changes that were read from the log, and return the inspections of the
         others. These are in no report, and their claims are released at the end as if they had not been inspected."""
         horizon, changed = self._find_changed()
+        if horizon is not None and self.context.config.consistency is Consistency.TICK:
+            from pgsnow.sync.tick.together import run_together
+
+            changed = run_together(self, horizon, changed)
         streamed = [found for found in changed if found.log is not None]
         if horizon is not None and streamed:  # the log is read by one process
-            self._run_all(horizon, streamed)
+            self._each(partial(self._run_table, horizon), streamed)
         return self._report(), [found for found in changed if found.log is None]
-
-    def _run_all(self, horizon: Horizon, changed: Sequence[Inspection]) -> None:
-        """Sync these tables, those that are read from the log together if the configuration wants that."""
-        log, config = self.inspector.log, self.context.config
-        if log is not None and log.reads and config.consistency is Consistency.TICK:
-            from pgsnow.sync.tick.consistent import load_consistently  # with `consistency: tick`
-
-            changed = load_consistently(self, log, horizon, changed)
-        self.each(partial(self.run_table, horizon), changed)
 
     def replay(self, rows: Sequence[ErrorRow]) -> SyncReport:
         """Load the rows of these sync_errors entries again."""
@@ -135,7 +134,7 @@ class Tick:
         """Inspect every claimed table, and do this in its run in place of a sync."""
         horizon, inspections = self._inspect_all()
         if horizon is not None:
-            self.each(partial(self.run_table, horizon, action=action), inspections)
+            self._each(partial(self._run_table, horizon, action=action), inspections)
         return self._report()
 
     def _inspect_all(self) -> tuple[Horizon | None, list[Inspection]]:
@@ -149,7 +148,7 @@ class Tick:
                 self.outcomes.fail(claim, error)
             return None, []
         inspect = self.inspector.inspect
-        return horizon, self.each(lambda c: inspect(c, horizon, fingerprints[c.table]), self.claims)
+        return horizon, self._each(lambda c: inspect(c, horizon, fingerprints[c.table]), self.claims)
 
     def _find_changed(self) -> tuple[Horizon | None, list[Inspection]]:
         """The horizon, and the inspections of the tables that must be run; the idle ones are completed."""
@@ -202,7 +201,7 @@ class Tick:
             return found.loads
         return is_due(found.plan.config, claim.staged, claim.staged_at, claim.granted_at)
 
-    def run_table(
+    def _run_table(
         self,
         horizon: Horizon,
         found: Inspection,
@@ -229,7 +228,7 @@ class Tick:
         report = table_report(found.recorder, left=outcome.remaining, backfilled=outcome.backfilled)
         self.outcomes.end([(found.claim, report)])
 
-    def each(self, action: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+    def _each(self, action: Callable[[Item], Result | None], items: Sequence[Item]) -> list[Result]:
         """The action's results, in order, computed by threads. An item whose action fails is recorded and left out."""
         results = self.pool.map(partial(self._guarded, action), items)
         return [result for result in results if result is not None]
