@@ -56,7 +56,7 @@ class _Attempts:
     sessions: set[int] = field(default_factory=set)
     results: dict[str, list[LoadResult]] = field(default_factory=dict)
     before: list[tuple[JointLoad, int | None, list[Key]]] = field(default_factory=list)
-    """What was known of each target before: its rows, and the keys of rows that are not whole."""
+    """For each target what was known before: the number of rows, and the keys of rows that are not whole."""
 
     def restore(self) -> None:
         """After a failed attempt, which was rolled back, unless only the answer to its COMMIT was lost."""
