@@ -60,18 +60,15 @@ def sync_table(run: RunContext) -> TableOutcome:
 
 
 def follow_log(run: RunContext, log: TableLog, *, staged: bool) -> bool:
-    """Load the changes that were read from the log. staged: they are staged already. False: deleted rows must be searched for as well, as those of a
-    partition that was truncated, which needs a read of the table itself. Raises LogUnusable."""
+    """Load the changes that were read from the log. staged: they are staged already. False: deleted rows must be
+    searched for as well, as those of a partition that was truncated, which needs a read of the table itself. Raises
+    LogUnusable."""
     from pgsnow.sync.table.streaming.changes import stream_changes  # with `mode: log`
 
     stream_changes(run, log, staged=staged)
     if run.table.sweep is not None:
         return False
     complete(run)
-    if run.claim.checkpoint is not None and log.audits:
-        from pgsnow.sync.table.streaming.audit import audit_log  # rare
-
-        audit_log(run)
     run.destination.batches.cleanup(wait=True)
     return True
 
@@ -80,7 +77,7 @@ def complete(run: RunContext) -> None:
     """Steps after everything is loaded: the live view shows it, before rows are removed that a file still has. Rows
     that were deleted in the source are found, if that is due, and removed from the target. Then the ranges of a
     continuous comparison (`verify_every`) that are due are compared. With `mode: log`, the table joins the log as soon
-    as no deleted row has to be found any more."""
+    as no deleted row has to be found any more, and what came from the log is audited if that is due."""
     places = run.claim.places
     if run.plan.config.live_view or (places and places[0].get("live_view")):  # or it had one before
         run.destination.follow_live_view(sweeps=run.table.sweep is not None or bool(run.counted))
@@ -94,3 +91,7 @@ def complete(run: RunContext) -> None:
         from pgsnow.sync.table.comparison.rounds import continue_round  # rare
 
         continue_round(run)
+    if run.log is not None and run.log.audits:
+        from pgsnow.sync.table.streaming.audit import audit_log  # rare
+
+        audit_log(run)

@@ -110,6 +110,12 @@ def load_together(
     return outcomes
 
 
+def write_row(session: RunSession, row: ConsistentTick) -> None:
+    """Write the row of a tick that loads no table together with others. Idempotent."""
+    session.do(lambda own: own.execute(sql.create_ticks(row)))
+    session.do(lambda own: own.execute(sql.write_tick(row, [])))
+
+
 def _transaction(session: Session, parts: Sequence[JointLoad], attempts: _Attempts) -> None:
     """One attempt."""
     if again := bool(attempts.sessions):
