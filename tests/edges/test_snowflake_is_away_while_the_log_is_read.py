@@ -99,9 +99,9 @@ def test_a_refused_warehouse_does_not_hold_the_slot(away: World) -> None:
             for verb in ("MERGE", "COPY INTO", "INSERT INTO", "UPDATE ", "DELETE FROM")
         )
     )
-    for number in range(3, 9):
-        if number == 6:
-            away.sql("truncate users; insert into users (id, name) values (6, 'after')")
+    for number in range(3, 6):
+        if number == 4:
+            away.sql("truncate users; insert into users (id, name) values (4, 'after')")
         change(away, number)
         away.sql(MUCH)
         reports = tick(away)
@@ -125,7 +125,7 @@ def test_with_a_bucket_the_slot_is_free_while_snowflake_cannot_be_reached(
         joined(away)
         away.close_engine()
         proxy.behave(refuse=True)
-        for number in range(3, 6):
+        for number in range(3, 5):
             change(away, number)
             away.sql(MUCH)
             assert {report.error_type for report in tick(away).values()} == {"TargetUnavailable"}
@@ -162,8 +162,6 @@ def test_without_a_bucket_the_slot_is_given_up_before_the_disk_is_full(away: Wor
         reports = recovered(away)
         assert [text for report in reports.values() for text in report.events if "without the log" in text]
         change(away, 6)
-        recovered(away)
-        change(away, 7)
         reports = recovered(away)
         assert not [
             text for report in reports.values() for text in report.events if "without the log" in text
