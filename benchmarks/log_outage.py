@@ -1,14 +1,15 @@
 """Simulates hours without Snowflake: `python -m benchmarks.log_outage [--hours N] [--every MINUTES] [--steps N]`.
 
-Two tables with `mode: log` in one slot, and a writer that adds, changes and deletes rows before each tick, besides other
-log. `warehouse`: no statement is executed that needs a warehouse, files can be uploaded. `service`: nothing answers.
-Prints for some of the ticks the log that the slot holds back, the batches that wait in the ledger, and how long the tick
-took; then how long it takes to load everything, and whether both sides are equal. Markdown.
+Two tables with `mode: log` in one slot, and a writer that adds, changes and deletes rows before each tick, besides
+other log. `warehouse`: no statement is executed that needs a warehouse, files can be uploaded. `service`: nothing
+answers. Prints for some of the ticks the log that the slot holds back, the batches that wait in the ledger, and how
+long the tick took; then how long it takes to load everything, and whether both sides are equal. Markdown.
 """
 
 from __future__ import annotations
 
 import argparse
+import logging
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -26,6 +27,7 @@ from pgsnow.model.report import SyncReport
 from pgsnow.model.settings.settings import Settings
 from pgsnow.operations.verify.verify import verify
 from pgsnow.sync.engine import Engine
+from pgsnow.sync.runtime.log import configure
 from pgsnow.testing.proxy import FaultProxy
 
 NAMES = ("orders", "lines")
@@ -65,6 +67,7 @@ def main() -> None:
         "--cases", nargs="+", choices=("warehouse", "service"), default=["warehouse", "service"]
     )
     given = parser.parse_args()
+    configure(level=logging.CRITICAL)
     ticks = max(1, round(given.hours * 60 / given.every))
     for case in given.cases:
         print(f"\n{case}: {ticks} ticks, {given.every:g} minutes apart\n\n{HEAD}")
@@ -117,7 +120,7 @@ class Outage:
 
     def say(self, reports: list[SyncReport], seconds: float) -> None:
         errors = [table.error for table in reports[-1].tables if table.error]
-        wrong = [verdict for verdict in verify(self.engine) if not verdict.ok]
+        wrong = [v.table for v in verify(self.engine) if not v.equal]
         print(
             f"\nAfterwards {seconds:.1f} s in {len(reports)} ticks; errors: {errors or 'none'}; different tables:"
             f" {wrong or 'none'}"
@@ -134,6 +137,7 @@ def outage(case: str) -> Iterator[Outage]:
         FaultProxy(emulator.port) as proxy,
         psycopg.connect(dsn, autocommit=True) as admin,
     ):
+        emulator.create_database(DATABASE)
         for name in NAMES:
             admin.execute(TABLE.format(name).encode())
         admin.execute(f"create publication outage for table {', '.join(NAMES)}".encode())
