@@ -323,7 +323,11 @@ def test_tables_of_the_log_are_loaded_by_the_tick_that_reads_it(world: World, ex
         {"source": f"public.{name}", "target": f"analytics.{name}", "mode": "log", "pk": "id"}
         for name in ("users", "notes")
     ]
-    world.options = {"execution": execution, "log_publication": "pgsnow_celery", "sync_interval_seconds": 0.001}
+    world.options = {
+        "execution": execution,
+        "log_publication": "pgsnow_celery",
+        "sync_interval_seconds": 0.001,
+    }
     app = host(world.config, world.settings)
     tick(app)
     first = taken(app) if execution == "distributed" else []

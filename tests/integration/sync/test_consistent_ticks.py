@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from pgsnow.model.errors import TargetQueryFailed
+from pgsnow.testing.faults import RaiseAt
 from tests.world import MemoryWorld
 
 
@@ -38,7 +39,8 @@ def items(world: Any) -> int:
 
 def test_all_tables_change_in_one_transaction(orders: Any) -> None:
     """After a tick that read both tables from the log, they have the state of one position in it, and the tick's row
-    says so; idle ticks write none."""
+    says so; idle ticks write none. If the worker is killed in the middle of the transaction, nothing of it is visible,
+    and the next tick loads what was staged."""
     world = orders
     with world.engine() as engine:
         for at in range(1, 4):
@@ -68,3 +70,12 @@ def test_all_tables_change_in_one_transaction(orders: Any) -> None:
             "SELECT CONSISTENT, ARRAY_SIZE(TABLES) FROM ANALYTICS.PGSNOW_TICKS ORDER BY LSN_BYTES"
         )
         assert sent[-1] == (True, 2)
+    before = items(world)
+    add(world, 20)
+    with pytest.raises(KeyboardInterrupt), world.engine(RaiseAt("merged", KeyboardInterrupt())) as engine:
+        engine.tick()
+    assert items(world) == before
+    with world.engine() as engine:
+        assert not engine.tick().failures
+    world.assert_equal()
+    assert items(world) == before + 1

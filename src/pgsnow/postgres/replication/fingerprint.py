@@ -147,7 +147,7 @@ def _table(rest: list[Any], published: Mapping[str, Any] | None) -> LogTable:
     oid, identity, members, by_schema, index, divided = rest
     lists = [columns for *_, columns in members]
     return LogTable(
-        oid,
+        int(oid),  # jsonb has it as text
         identity,
         published=published is not None and bool(published["all"] or members or by_schema),
         filtered=any(filtered is not None for _, filtered, _ in members),

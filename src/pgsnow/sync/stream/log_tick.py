@@ -41,7 +41,7 @@ class TableLog:
     tick: LogTick
     has_changes: bool
     audits: bool = False
-    """What the log has delivered must be compared with the table in this run."""
+    """The changes that the log has delivered must be compared with the table in this run."""
 
     def blocks(self) -> Iterator[ChangeBlock]:
         """The changes that are not staged yet, in commit order. May be called again."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +14,7 @@ import psycopg
 from pgsnow.ledger.slots.store import SlotClaim, SlotRefusal
 from pgsnow.model.checkpoint import Horizon
 from pgsnow.model.config.options import LogReader
+from pgsnow.model.config.table_config import TableConfig
 from pgsnow.model.errors import LeaseLost, LogGap, LogSessionUnavailable, PgsnowError, SlotBusy
 from pgsnow.model.log.slot import (
     KnownSlot,
@@ -40,6 +41,8 @@ PINNED = 64 * MEGABYTE
 """Bytes of log before the confirmed position from which on a read is expensive."""
 HELD = "held_at"
 """Figure of a slot: when changes were read that did not become durable, in seconds since 1970; None: they did."""
+ENDING_SECONDS = 5.0
+"""How long a tick waits for a session that holds the slot."""
 READ_SHARE = 0.05
 LONGEST_WAIT = 600.0
 """Seconds."""
@@ -83,6 +86,7 @@ class SlotReader:
     _seconds: float = field(default=0.0, init=False)
     _timeline: int | None = field(default=None, init=False)
     _oldest: str = field(default="", init=False)
+    _audits: Mapping[str, object] = field(default_factory=dict, init=False)
 
     def read(self, horizon: Horizon, *, needed: bool = True) -> LogRead | None:
         """Read the log to its present end. None: no table can be read from it in this tick; the ledger says why. Raises
@@ -131,7 +135,7 @@ class SlotReader:
                     timeline=self._timeline,
                 )
             elif found.reading.tables:
-                figures = self._figures(found.reading) | {HELD: self.now}
+                figures = {"seconds": round(self._seconds, 3), HELD: self.now, **self._measured()}
                 slots.advance(claim, durable, figures=figures, complete=False)
             session.confirm(durable)
         except LeaseLost:
@@ -153,18 +157,7 @@ class SlotReader:
         self, conn: psycopg.Connection, claim: SlotClaim, horizon: Horizon, needed: bool
     ) -> LogRead | None:
         config, known = self.context.config, claim.known
-        state = inspect_log(
-            conn, known.name, known.publication, [t.source for t in self.context.config.logged]
-        )
-        verdict = slot_verdict(
-            state,
-            known,
-            system=horizon.identity.system_identifier,
-            timeline=horizon.identity.timeline,
-            most_retained=config.max_retained_wal,
-            ours=config.log_slot is None,
-            forks=horizon.forks,
-        )
+        state, verdict = self._inspect(conn, known, horizon)
         self._state, self._timeline = state, horizon.identity.timeline
         if state.retained > state.most_retained(config.max_retained_wal) // 4:
             self._oldest = str(oldest_transaction(conn) or "")
@@ -193,7 +186,38 @@ class SlotReader:
         if unsettled != known.unsettled:
             self.context.ledger.slots.advance(claim, known.confirmed, unsettled=unsettled, complete=False)
         barred = {**verdict.doubtful, **verdict.unpublished}
+        if due := due_audits(config.logged, known, self.now):
+            from pgsnow.sync.stream.log_audit import audit  # once a day
+
+            oids = {
+                t.name: (t.source, state.tables[str(t.source)].oid)
+                for t in due
+                if str(t.source) in state.tables
+            }
+            self._audits, lacking = audit(conn, known.figures, oids, reading, point, self.now)
+            barred = lacking | barred
         return LogRead(known.generation, reading, point, barred, unsettled)
+
+    def _inspect(
+        self, conn: psycopg.Connection, known: KnownSlot, horizon: Horizon
+    ) -> tuple[LogState, SlotVerdict]:
+        """The state of the log, and what is done about it. The session of a worker that has just closed it, or was
+        killed, may hold the slot for a moment."""
+        config, deadline = self.context.config, time.monotonic() + ENDING_SECONDS
+        while True:
+            state = inspect_log(conn, known.name, known.publication, [t.source for t in config.logged])
+            verdict = slot_verdict(
+                state,
+                known,
+                system=horizon.identity.system_identifier,
+                timeline=horizon.identity.timeline,
+                most_retained=config.max_retained_wal,
+                ours=config.log_slot is None,
+                forks=horizon.forks,
+            )
+            if verdict.action is not SlotAction.WAIT or time.monotonic() >= deadline:
+                return state, verdict
+            self.context.stop.wait(0.1)
 
     def _is_too_early(self, state: LogState, known: KnownSlot) -> bool:
         """While a transaction stays open for long, the server decodes the log from its begin on in each read; while
@@ -294,9 +318,17 @@ class SlotReader:
             "newest_commit": newest.isoformat() if newest else None,
             HELD: None,
             **self._measured(),
+            **self._audits,
         }
 
     def _measured(self) -> dict[str, object]:
         if self._state is None:
             return {}
         return {**measurements(self._state, self.context.config.max_retained_wal), "oldest": self._oldest}
+
+
+def due_audits(tables: Iterable[TableConfig], known: KnownSlot, now: float) -> list[TableConfig]:
+    """The tables for which the log is to be compared with their rows again."""
+    audits, made = known.figures.get("audits") or {}, known.created_at
+    first = made.timestamp() if made is not None else now
+    return [t for t in tables if t.log_audit_every and now - audits.get(t.name, first) > t.log_audit_every]

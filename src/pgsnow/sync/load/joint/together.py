@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from pgsnow.model.batch import LoadResult
 from pgsnow.model.deferred_batch import StagedBatch
 from pgsnow.model.errors import PgsnowError, WriteConflict
+from pgsnow.model.key_range import Key
 from pgsnow.model.log.consistent_tick import ConsistentTick
 from pgsnow.model.sentences import counted
 from pgsnow.snowflake.session import LONGEST_TAG, Session
@@ -23,7 +24,6 @@ from pgsnow.sync.load.changes.merge import Placed, merged, prepared
 from pgsnow.sync.load.context import LoadContext
 from pgsnow.sync.load.deferred import load_staged, note_loaded, stage_of_batch
 from pgsnow.sync.load.insert_only.copy_once import end_transactions
-from pgsnow.sync.load.open_batches import SESSION
 
 ALONE = "loaded on its own: the tick has {}, more than max_rows_per_tick"
 LACKING = "some rows are read from the source after the tick, as the log did not have all columns"
@@ -54,6 +54,15 @@ class _Attempts:
     current: JointLoad | None = None
     sessions: set[int] = field(default_factory=set)
     results: dict[str, list[LoadResult]] = field(default_factory=dict)
+    before: list[tuple[JointLoad, int | None, list[Key]]] = field(default_factory=list)
+    """What was known of each target before: its rows, and the keys of rows that are not whole."""
+
+    def restore(self) -> None:
+        """After a failed attempt, which was rolled back, unless only the answer to its COMMIT was lost."""
+        for part, rows, incomplete in self.before:
+            part.load.session.failed = part.load.session.lost = True
+            part.load.table.rows = rows
+            part.load.table.incomplete[:] = incomplete
 
 
 def load_together(
@@ -73,14 +82,12 @@ def load_together(
     attempts = _Attempts(row)
     while active:
         attempts.row = replace(row, left_out={**row.left_out, **_reasons(outcomes)})
-        before = [(part, part.load.table.rows, list(part.load.table.incomplete)) for part in active]
+        attempts.before = [(part, part.load.table.rows, list(part.load.table.incomplete)) for part in active]
         try:
             leader.alone(lambda session: _transaction(session, active, attempts))
         except PgsnowError as error:
             failed = attempts.current
-            for part, count, incomplete in before:
-                part.load.session.failed, part.load.table.rows = True, count
-                part.load.table.incomplete[:] = incomplete
+            attempts.restore()
             if failed is None or (error.transient and not isinstance(error, WriteConflict)):
                 raise
             outcomes[failed.table] = error
@@ -98,10 +105,9 @@ def load_together(
 
 def _transaction(session: Session, parts: Sequence[JointLoad], attempts: _Attempts) -> None:
     """One attempt."""
-    earlier = attempts.sessions | {number for part in parts for number in _sessions(part)}
-    if earlier:
-        end_transactions(session, earlier)
-    again = bool(attempts.sessions)
+    if again := bool(attempts.sessions):
+        attempts.restore()
+        end_transactions(session, attempts.sessions)
     attempts.sessions.add(session.number)
     attempts.current = None
     if again and int(session.execute(sql.count_tick(attempts.row)).rows[0][0]):
@@ -130,6 +136,7 @@ def _transaction(session: Session, parts: Sequence[JointLoad], attempts: _Attemp
     written = replace(attempts.row, left_out={**attempts.row.left_out, **lacking})
     session.execute(sql.write_tick(written, [part.table for part in parts if part.table not in lacking]))
     session.execute(COMMIT)
+    parts[0].load.recorder.tell("inserted")
 
 
 def _one_by_one(parts: Sequence[JointLoad], row: ConsistentTick, rows: int) -> dict[str, PgsnowError | None]:
@@ -154,12 +161,6 @@ def _reasons(outcomes: Mapping[str, PgsnowError | None]) -> dict[str, str]:
 
 def _placed(part: JointLoad, batches: Sequence[StagedBatch]) -> Placed:
     return [(batch, stage_of_batch(part.load, batch)) for batch in batches]
-
-
-def _sessions(part: JointLoad) -> list[int]:
-    """Sessions in which an earlier run may have left a transaction open."""
-    names = part.load.table.claim.open_batches
-    return [int(name.removeprefix(SESSION)) for name in names if name.startswith(SESSION)]
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from pgsnow.sync.load.loader import Deferred
 from pgsnow.sync.pipeline.load_batches import LoadBatchWriter, PageStream
 from pgsnow.sync.pipeline.spool import Spool
 from pgsnow.sync.stream.batch_keys import BatchKeys
+from pgsnow.sync.stream.change_page import ChangeCounts
 from pgsnow.sync.stream.log_tick import TableLog
 from pgsnow.sync.stream.pages import change_pages
 from pgsnow.sync.table.context import RunContext
@@ -63,8 +64,9 @@ def stage_log(run: RunContext, log: TableLog) -> None:
 
 def pages_of(run: RunContext, log: TableLog) -> Iterator[Page]:
     """The changes as pages for the writer of load batches."""
-    keys, rows = BatchKeys(run.plan.pk), 0
+    keys, rows, counts = BatchKeys(run.plan.pk), 0, ChangeCounts()
     for found in change_pages(log.blocks(), run.plan, run.source):
+        counts += found.counts
         apart = rows >= run.plan.config.max_rows_per_load or not keys.admits(found)
         if apart:
             keys, rows = BatchKeys(run.plan.pk), 0
@@ -81,3 +83,5 @@ def pages_of(run: RunContext, log: TableLog) -> Iterator[Page]:
             apart=apart,
         )
         yield replace(found.page, changes=changes)
+    if text := str(counts):
+        run.recorder.events.append(text)
