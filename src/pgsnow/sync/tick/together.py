@@ -82,7 +82,6 @@ def _stage(tick: TickParts, horizon: Horizon, found: Inspection) -> Inspection |
         except (SchemaMoved, LogUnusable) as moved:
             found = tick.inspector.inspect_again(retry_claim(run), horizon, moved)
         else:
-            log.staged()
             staged = replace(found, claim=run.claim)
             if loads:
                 return staged
