@@ -20,11 +20,7 @@ if TYPE_CHECKING:
 def sync_table(run: RunContext) -> TableOutcome:
     """Sync one table once. Raises the error that stopped it; the next run then starts from the checkpoint in the
     ledger."""
-    early = run.log is not None and not run.restarted
-    if run.log is not None and early:  # with a bucket, this succeeds although Snowflake cannot be reached
-        from pgsnow.sync.table.streaming.changes import stage_log  # with `mode: log`
-
-        stage_log(run, run.log)
+    early = run.log is not None and stage_first(run, run.log)
     run = steps.clean_up_leftovers(run)
     if run.options.duplicates_only:
         steps.remove_duplicates(run)
@@ -57,6 +53,17 @@ def sync_table(run: RunContext) -> TableOutcome:
     complete(run)
     run.destination.batches.cleanup(shadows=True, wait=True)
     return TableOutcome(backfilled=done is not None)
+
+
+def stage_first(run: RunContext, log: TableLog) -> bool:
+    """Stage the changes that were read from the log before anything else, so that this succeeds with a bucket although
+    Snowflake cannot be reached. False: not after a restart of the source."""
+    from pgsnow.sync.table.streaming.changes import stage_log  # with `mode: log`
+
+    if run.restarted:
+        return False
+    stage_log(run, log)
+    return True
 
 
 def follow_log(run: RunContext, log: TableLog, *, staged: bool) -> bool:
