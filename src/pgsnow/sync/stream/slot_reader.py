@@ -39,6 +39,8 @@ from pgsnow.sync.runtime.log import logger
 MEGABYTE = 1 << 20
 PINNED = 64 * MEGABYTE
 """Bytes of log before the confirmed position from which on a read is expensive."""
+HELD = "held_at"
+"""Figure of a slot: when changes were read that did not become durable, in seconds since 1970; None: they did."""
 ENDING_SECONDS = 5.0
 """How long a tick waits for a session that holds the slot."""
 READ_SHARE = 0.05
@@ -132,6 +134,9 @@ class SlotReader:
                     complete=found.reading.complete,
                     timeline=self._timeline,
                 )
+            elif found.reading.tables:
+                figures = {"seconds": round(self._seconds, 3), HELD: self.now, **self._measured()}
+                slots.advance(claim, durable, figures=figures, complete=False)
             session.confirm(durable)
         except LeaseLost:
             return
@@ -165,7 +170,7 @@ class SlotReader:
             self._remember_publication(claim, state)
             return None
         if self._is_too_early(state, known):
-            self.busy = "an open transaction makes each read of the log expensive"
+            self.busy = "each read of the log is expensive"
             return None
         point = take_log_point(conn)
         folder = self._open.enter_context(Spool(self.run_id)).batch_folder()
@@ -215,15 +220,24 @@ class SlotReader:
             self.context.stop.wait(0.1)
 
     def _is_too_early(self, state: LogState, known: KnownSlot) -> bool:
-        """While a transaction stays open for long, the server decodes the log from its begin on in each read. Then the
-        log is read less often, so that this takes no more than a part of the time (READ_SHARE)."""
-        slot, before = state.slot, known.read_at
-        if slot is None or slot.restart is None or slot.confirmed is None or before is None:
-            return False
+        """While a transaction stays open for long, the server decodes the log from its begin on in each read; while
+        changes cannot be staged, the same log is read again and again. Then it is read less often, so that this takes
+        no more than a part of the time (READ_SHARE)."""
+        slot, before, held = state.slot, known.read_at, known.figures.get(HELD)
         seconds = known.figures.get("seconds")
-        if slot.confirmed - slot.restart < PINNED or not isinstance(seconds, int | float):
+        if (
+            slot is None
+            or slot.restart is None
+            or slot.confirmed is None
+            or not isinstance(seconds, int | float)
+        ):
             return False
-        return 0 <= self.now - before.timestamp() < min(seconds / READ_SHARE, LONGEST_WAIT)
+        pause = min(seconds / READ_SHARE, LONGEST_WAIT)
+        if isinstance(held, int | float) and 0 <= self.now - held < pause:
+            return True
+        if before is None or slot.confirmed - slot.restart < PINNED:
+            return False
+        return 0 <= self.now - before.timestamp() < pause
 
     def _open_session(
         self, conn: psycopg.Connection, source: LogSource, folder: Path
@@ -302,6 +316,7 @@ class SlotReader:
             "spilled": reading.spilled,
             "seconds": round(self._seconds, 3),
             "newest_commit": newest.isoformat() if newest else None,
+            HELD: None,
             **self._measured(),
             **self._audits,
         }

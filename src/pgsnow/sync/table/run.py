@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pgsnow.model.errors import LogUnusable
 from pgsnow.sync.table import steps
 from pgsnow.sync.table.backfill import ChunksRemain, backfill
 from pgsnow.sync.table.context import RunContext, TableOutcome
-from pgsnow.sync.table.deferred_load import stage_or_load
+from pgsnow.sync.table.deferred_load import load_waiting, loads_now, stage_or_load
+from pgsnow.sync.table.load_schedule import is_much
 
 if TYPE_CHECKING:
     from pgsnow.sync.stream.log_tick import TableLog
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 def sync_table(run: RunContext) -> TableOutcome:
     """Sync one table once. Raises the error that stopped it; the next run then starts from the checkpoint in the
     ledger."""
-    early = run.log is not None and stage_first(run, run.log)
+    early = stage_early(run)
     run = steps.clean_up_leftovers(run)
     if run.options.duplicates_only:
         steps.remove_duplicates(run)
@@ -55,24 +57,28 @@ def sync_table(run: RunContext) -> TableOutcome:
     return TableOutcome(backfilled=done is not None)
 
 
-def stage_first(run: RunContext, log: TableLog) -> bool:
-    """Stage the changes that were read from the log before anything else, so that this succeeds with a bucket although
-    Snowflake cannot be reached. False: not after a restart of the source."""
+def stage_early(run: RunContext) -> bool:
+    """Stage the changes that were read from the log before anything else is sent, because with a bucket that succeeds
+    while Snowflake cannot be reached, and frees the slot. False: that was not done."""
+    if run.log is None or run.restarted:  # the ledger may have been restored, which the newest fence shows
+        return False
     from pgsnow.sync.table.streaming.changes import stage_log  # with `mode: log`
 
-    if run.restarted:
-        return False
-    stage_log(run, log)
+    stage_log(run, run.log)
     return True
 
 
 def follow_log(run: RunContext, log: TableLog, *, staged: bool) -> bool:
-    """Load the changes that were read from the log. staged: they are staged already. False: deleted rows must be
-    searched for as well, as those of a partition that was truncated, which needs a read of the table itself. Raises
-    LogUnusable."""
-    from pgsnow.sync.table.streaming.changes import stream_changes  # with `mode: log`
+    """Load the changes that were read from the log, if that is due. staged: they are staged already. False: deleted
+    rows must be searched for as well, as those of a partition that was truncated, which needs a read of the table
+    itself. Raises LogUnusable if the table must be read otherwise: what was staged is discarded then."""
+    from pgsnow.sync.table.streaming.changes import LOST, stage_log  # with `mode: log`
 
-    stream_changes(run, log, staged=staged)
+    if not staged:
+        stage_log(run, log)
+    due = loads_now(run) or is_much(run.plan.config, run.claim.staged)
+    if due and load_waiting(run) is not None:
+        raise LogUnusable(f"{run.claim.table}: {LOST}")
     if run.table.sweep is not None:
         return False
     complete(run)

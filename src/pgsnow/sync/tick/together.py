@@ -72,8 +72,8 @@ def run_together(tick: TickParts, horizon: Horizon, changed: Sequence[Inspection
 
 
 def _stage(tick: TickParts, horizon: Horizon, found: Inspection) -> Inspection | None:
-    """Stage one table's changes; returns its inspection with the claim as it is then; without `log` if it cannot be read
-    from it. None: the table's run has ended, and its changes are loaded later."""
+    """Stage one table's changes; returns its inspection with the claim as it is then; without `log` if it cannot be
+    read from it. None: the table's run has ended, and its changes are loaded later."""
     log, loads = found.log, found.plan.config.load_every <= 0 or tick._loads_staged(found)
     assert log is not None
     with (
@@ -84,7 +84,6 @@ def _stage(tick: TickParts, horizon: Horizon, found: Inspection) -> Inspection |
             stage_log(run, log)
         except (SchemaMoved, LogUnusable) as moved:
             return tick.inspector.inspect_again(retry_claim(run), horizon, moved)
-        log.staged()
         staged = replace(found, claim=run.claim)
         if loads:
             return staged

@@ -21,25 +21,11 @@ from pgsnow.sync.stream.pages import change_pages
 from pgsnow.sync.table.context import RunContext
 from pgsnow.sync.table.deferred_load import (
     has_lost_rows,
-    load_waiting,
-    loads_now,
     note_staged,
     record_staged,
 )
-from pgsnow.sync.table.load_schedule import is_much
 
 LOST = "the target or its stage does not have what was loaded or staged before"
-
-
-def stream_changes(run: RunContext, log: TableLog, *, staged: bool) -> None:
-    """Stage the table's changes, unless they are staged already, and load what is staged if that is due. Raises
-    LogUnusable if the table must be read otherwise: what was staged is discarded then."""
-    if not staged:
-        stage_log(run, log)
-    if loads_now(run) or is_much(run.plan.config, run.claim.staged):
-        again = load_waiting(run)
-        if again is not None:
-            raise LogUnusable(f"{run.claim.table}: {LOST}")
 
 
 def stage_log(run: RunContext, log: TableLog) -> None:
