@@ -54,7 +54,6 @@ class TickParts(Protocol):
     @property
     def inspector(self) -> Inspector: ...
     def _loads_staged(self, found: Inspection) -> bool: ...
-    def _run_table(self, horizon: Horizon, found: Inspection) -> None: ...
     def _each(self, action: Callable[[Item], Result | None], items: Sequence[Item]) -> list[Result]: ...
     def _guarded(self, action: Callable[[Item], Result], item: Item) -> Result | None: ...
 
@@ -63,14 +62,18 @@ def run_together(tick: TickParts, horizon: Horizon, changed: Sequence[Inspection
     """Run the tables among these that are read from the log; returns the others, which are run as usual."""
     streamed = [found for found in changed if found.log is not None and found.sweep is None]
     others = [found for found in changed if found.log is None or found.sweep is not None]
-    ready = tick._each(partial(_stage, tick, horizon), streamed)
-    _load(tick, horizon, ready, [found for found in others if found.plan.config.mode is TableMode.LOG])
-    return others
+    staged = tick._each(partial(_stage, tick, horizon), streamed)
+    ready = [found for found in staged if found.log is not None]
+    others += [found for found in staged if found.log is None]
+    failed = _load(
+        tick, horizon, ready, [found for found in others if found.plan.config.mode is TableMode.LOG]
+    )
+    return [found for found in others if found not in failed]
 
 
 def _stage(tick: TickParts, horizon: Horizon, found: Inspection) -> Inspection | None:
-    """Stage one table's changes; returns its inspection with the claim as it is then. None: the table's run has ended,
-    because it could not be read from the log, or its changes are loaded later."""
+    """Stage one table's changes; returns its inspection with the claim as it is then; without `log` if it cannot be
+    read from it. None: the table's run has ended, and its changes are loaded later."""
     log, loads = found.log, found.plan.config.load_every <= 0 or tick._loads_staged(found)
     assert log is not None
     with (
@@ -80,25 +83,23 @@ def _stage(tick: TickParts, horizon: Horizon, found: Inspection) -> Inspection |
         try:
             stage_log(run, log)
         except (SchemaMoved, LogUnusable) as moved:
-            found = tick.inspector.inspect_again(retry_claim(run), horizon, moved)
-        else:
-            staged = replace(found, claim=run.claim)
-            if loads:
-                return staged
-            _finish(tick, run, None, staged)
-            return None
-    tick._run_table(horizon, found)
-    return None
+            return tick.inspector.inspect_again(retry_claim(run), horizon, moved)
+        staged = replace(found, claim=run.claim)
+        if loads:
+            return staged
+        _finish(tick, run, None, staged)
+        return None
 
 
 def _load(
     tick: TickParts, horizon: Horizon, ready: Sequence[Inspection], others: Sequence[Inspection]
-) -> None:
-    """Load what these tables have staged, and end their runs. others: with `mode: log`, which run afterwards."""
-    row = _row(tick, ready, others)
+) -> Sequence[Inspection]:
+    """Load what these tables have staged, and end their runs. others: with `mode: log`, which run afterwards. Returns
+    those of them whose runs have failed, because the tick's row could not be written."""
     changing = [found for found in others if found.claim.checkpoint is not None]
     if not ready and not changing:
-        return
+        return ()
+    row = _row(tick, ready, others)
     with tick.connections.one() as conn, ExitStack() as stack:
         runs = {}
         for found in ready or changing[:1]:
@@ -115,9 +116,10 @@ def _load(
         except Exception as error:
             for found in ready or changing:
                 tick.outcomes.fail(found.claim, error)
-            return
+            return () if ready else changing
         for found in ready:
             tick._guarded(partial(_finish, tick, runs[found.claim.table], outcomes[found.claim.table]), found)
+    return ()
 
 
 def _load_runs(
