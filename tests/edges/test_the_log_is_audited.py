@@ -3,8 +3,8 @@
 Group: history
 Danger: For a reason that nobody has thought of, a committed change is not in the log that is read. Nothing would ever
 notice it.
-Answer: Once a day (`log_audit_every`) a tick compares a sample of rows, which show the transactions that wrote them, with
-the keys in the log. If one is missing, an event names it with its transaction and the position in the log, and the
+Answer: Once a day (`log_audit_every`) a tick compares a sample of rows, which show the transactions that wrote them,
+with the keys in the log. If one is missing, an event names it with its transaction and the position in the log, and the
 table is read once without the log.
 """
 

@@ -81,6 +81,8 @@ class LogTick:
     """Tables that are read otherwise in this tick, although they could be read from the log."""
     _waiting: set[str] = field(default_factory=set, init=False)
     """Tables whose changes are not staged yet."""
+    ahead: set[str] = field(default_factory=set, init=False)
+    """Tables whose targets may have later states than what was read from the log."""
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     def read(self, claims: Sequence[Claim], horizon: Horizon) -> Horizon:
@@ -125,6 +127,8 @@ class LogTick:
             )
             return None
         self._waiting.add(claim.table)
+        if checkpoint.log.settled > self.found.reading.end:
+            self.ahead.add(claim.table)
         has_changes = oid in self.found.reading.tables
         audits = audit_due(prepared.plan, checkpoint, horizon)
         return TableLog(claim.table, oid, checkpoint.log, probe, self.found, self, has_changes, audits)

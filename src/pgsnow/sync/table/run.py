@@ -82,10 +82,6 @@ def follow_log(run: RunContext, log: TableLog, *, staged: bool) -> bool:
     if run.table.sweep is not None:
         return False
     complete(run)
-    if run.claim.checkpoint is not None and log.audits:
-        from pgsnow.sync.table.streaming.audit import audit_log  # rare
-
-        audit_log(run)
     run.destination.batches.cleanup(wait=True)
     return True
 
@@ -94,7 +90,7 @@ def complete(run: RunContext) -> None:
     """Steps after everything is loaded: the live view shows it, before rows are removed that a file still has. Rows
     that were deleted in the source are found, if that is due, and removed from the target. Then the ranges of a
     continuous comparison (`verify_every`) that are due are compared. With `mode: log`, the table joins the log as soon
-    as no deleted row has to be found any more."""
+    as no deleted row has to be found any more, and what came from the log is audited if that is due."""
     places = run.claim.places
     if run.plan.config.live_view or (places and places[0].get("live_view")):  # or it had one before
         run.destination.follow_live_view(sweeps=run.table.sweep is not None or bool(run.counted))
@@ -108,3 +104,7 @@ def complete(run: RunContext) -> None:
         from pgsnow.sync.table.comparison.rounds import continue_round  # rare
 
         continue_round(run)
+    if run.log is not None and run.log.audits:
+        from pgsnow.sync.table.streaming.audit import audit_log  # rare
+
+        audit_log(run)

@@ -18,6 +18,7 @@ from pgsnow.model.checkpoint import Horizon
 from pgsnow.model.config.table_config import TableMode
 from pgsnow.model.errors import LogUnusable, PgsnowError, SchemaMoved
 from pgsnow.model.log.consistent_tick import ConsistentTick
+from pgsnow.model.report import Status
 from pgsnow.sync.runtime.context import Connections, EngineContext, RunOptions
 from pgsnow.sync.runtime.planner import target_of
 from pgsnow.sync.runtime.report import table_report
@@ -32,9 +33,9 @@ from pgsnow.sync.tick.outcomes import TickOutcomes
 Item = TypeVar("Item", Claim, Inspection)
 Result = TypeVar("Result")
 
-APART = (
-    "it is not loaded with the others: it was read from the table itself in this tick, or its changes wait"
-)
+NOT_SYNCED = "it was not synced in this tick"
+WITHOUT_LOG = "it is read without the log"
+AHEAD = "its rows are newer than what was read from the log"
 
 
 class TickParts(Protocol):
@@ -63,11 +64,7 @@ def run_together(tick: TickParts, horizon: Horizon, changed: Sequence[Inspection
     streamed = [found for found in changed if found.log is not None and found.sweep is None]
     others = [found for found in changed if found.log is None or found.sweep is not None]
     ready = tick._each(partial(_stage, tick, horizon), streamed)
-    logged = {found.claim.table for found in changed if found.plan.config.mode is TableMode.LOG}
-    if ready:
-        _load(
-            tick, horizon, ready, dict.fromkeys(sorted(logged - {each.claim.table for each in ready}), APART)
-        )
+    _load(tick, horizon, ready, [found for found in others if found.plan.config.mode is TableMode.LOG])
     return others
 
 
@@ -94,34 +91,60 @@ def _stage(tick: TickParts, horizon: Horizon, found: Inspection) -> Inspection |
     return None
 
 
-def _load(tick: TickParts, horizon: Horizon, ready: Sequence[Inspection], left: Mapping[str, str]) -> None:
-    """Load what these tables have staged, and end their runs."""
+def _load(
+    tick: TickParts, horizon: Horizon, ready: Sequence[Inspection], others: Sequence[Inspection]
+) -> None:
+    """Load what these tables have staged, and end their runs. others: with `mode: log`, which run afterwards."""
+    row = _row(tick, ready, others)
+    changing = [found for found in others if found.claim.checkpoint is not None]
+    if not ready and not changing:
+        return
     with tick.connections.one() as conn, ExitStack() as stack:
         runs = {}
-        for found in ready:
+        for found in ready or changing[:1]:
             opened = open_run(tick.context, found, conn, horizon, tick.options, loads_staged=True)
             runs[found.claim.table] = stack.enter_context(opened)
             found.recorder.clock.attach()
         try:
-            row = _row(tick, left)
-            outcomes = load_runs_together([*runs.values()], row, tick.context.config.max_rows_per_tick)
-        except PgsnowError as error:
-            for found in ready:
+            outcomes = _load_runs(tick, [*runs.values()] if ready else [], row)
+            why = {table: str(error) for table, error in outcomes.items() if error is not None}
+            loaded = [run for run in runs.values() if run.recorder.load_units and run.claim.table not in why]
+            if not loaded and (why or changing):  # no table has this state, and some get another one
+                row = replace(row, left_out={**row.left_out, **why}, together=False)
+                next(iter(runs.values())).destination.load_together([], row, 0)
+        except Exception as error:
+            for found in ready or changing:
                 tick.outcomes.fail(found.claim, error)
             return
         for found in ready:
             tick._guarded(partial(_finish, tick, runs[found.claim.table], outcomes[found.claim.table]), found)
 
 
-def _row(tick: TickParts, left: Mapping[str, str]) -> ConsistentTick:
-    """The tick's row. PGSNOW_TICKS is in the schema of the first target by name."""
-    log = tick.inspector.log
+def _load_runs(
+    tick: TickParts, runs: Sequence[RunContext], row: ConsistentTick
+) -> Mapping[str, PgsnowError | str | None]:
+    """As load_runs_together. While another worker reads the log, what is staged waits for a tick that reads it."""
+    if row.lsn is None:
+        return dict.fromkeys((run.claim.table for run in runs), None)
+    return load_runs_together(runs, row, tick.context.config.max_rows_per_tick)
+
+
+def _row(tick: TickParts, ready: Sequence[Inspection], others: Sequence[Inspection]) -> ConsistentTick:
+    """The tick's row, without what loading shows. PGSNOW_TICKS is in the schema of the first target by name."""
+    log, config = tick.inspector.log, tick.context.config
     read = log.found.reading if log is not None and log.found is not None else None
-    tables = [table for table in tick.context.config.enabled if table.mode is TableMode.LOG]
-    place = min((target_of(table, tick.context.settings.snowflake) for table in tables), key=str)
-    if read is None:
-        return ConsistentTick(place, tick.run_id, None, None, left)
-    return ConsistentTick(place, tick.run_id, read.end, read.newest_commit, left)
+    place = min((target_of(table, tick.context.settings.snowflake) for table in config.logged), key=str)
+    idle = {report.table for report in tick.outcomes.reports() if report.status is Status.IDLE}
+    have, apart = idle | {found.claim.table for found in ready}, {found.claim.table for found in others}
+    ahead = log.ahead if log is not None else set[str]()
+    left = {
+        table.name: AHEAD if table.name in have else WITHOUT_LOG if table.name in apart else NOT_SYNCED
+        for table in config.logged
+        if table.name not in have or table.name in ahead
+    }
+    return ConsistentTick(
+        place, tick.run_id, read.end if read else None, read.newest_commit if read else None, left
+    )
 
 
 def _finish(tick: TickParts, run: RunContext, outcome: PgsnowError | str | None, found: Inspection) -> None:
