@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,8 +14,7 @@ import psycopg
 from pgsnow.ledger.slots.store import SlotClaim, SlotRefusal
 from pgsnow.model.checkpoint import Horizon
 from pgsnow.model.config.options import LogReader
-from pgsnow.model.config.table_config import TableConfig
-from pgsnow.model.errors import LeaseLost, LogGap, LogSessionUnavailable, PgsnowError, SlotBusy
+from pgsnow.model.errors import LeaseLost, LogGap, LogSessionUnavailable, PgsnowError, ShuttingDown, SlotBusy
 from pgsnow.model.log.slot import (
     KnownSlot,
     LogState,
@@ -35,17 +34,13 @@ from pgsnow.postgres.replication.slot import create_slot, drop_slot, oldest_tran
 from pgsnow.sync.pipeline.spool import Spool
 from pgsnow.sync.runtime.context import Connections, EngineContext
 from pgsnow.sync.runtime.log import logger
+from pgsnow.sync.stream.schedule import HELD, due_audits, is_too_early
 
 MEGABYTE = 1 << 20
-PINNED = 64 * MEGABYTE
-"""Bytes of log before the confirmed position from which on a read is expensive."""
-HELD = "held_at"
-"""Figure of a slot: when changes were read that did not become durable, in seconds since 1970; None: they did."""
 ENDING_SECONDS = 5.0
 """How long a tick waits for a session that holds the slot."""
-READ_SHARE = 0.05
-LONGEST_WAIT = 600.0
-"""Seconds."""
+RENEW_SECONDS = 60.0
+"""How often a long read renews the claim of the slot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +79,15 @@ class SlotReader:
     _session: LogSession | LogPeek | None = field(default=None, init=False)
     _found: LogRead | None = field(default=None, init=False)
     _seconds: float = field(default=0.0, init=False)
+    _renewed: float = field(default_factory=time.monotonic, init=False)
     _timeline: int | None = field(default=None, init=False)
     _oldest: str = field(default="", init=False)
     _audits: Mapping[str, object] = field(default_factory=dict, init=False)
 
     def read(self, horizon: Horizon, *, needed: bool = True) -> LogRead | None:
         """Read the log to its present end. None: no table can be read from it in this tick; the ledger says why. Raises
-        what the ledger raises. needed: False if no table is read from the log yet: then the slot is only made, if it
-        must be."""
+        what the ledger raises, and ShuttingDown. needed: False if no table is read from the log yet: then the slot is
+        only made, if it must be."""
         slot, publication = self.context.config.log_names(self.ledger_id)
         claim = self.context.ledger.slots.claim(slot, publication, run_id=self.run_id, holder=self.holder)
         if isinstance(claim, SlotRefusal):
@@ -101,6 +97,8 @@ class SlotReader:
         try:
             conn = self._open.enter_context(self.connections.one())
             self._found = self._read(conn, claim, horizon, needed)
+        except ShuttingDown:
+            raise
         except SlotBusy as busy:
             self.busy = busy
         except LogGap as gap:
@@ -169,7 +167,7 @@ class SlotReader:
         if not needed:
             self._remember_publication(claim, state)
             return None
-        if self._is_too_early(state, known):
+        if is_too_early(state, known, self.now):
             self.busy = "each read of the log is expensive"
             return None
         point = take_log_point(conn)
@@ -219,26 +217,6 @@ class SlotReader:
                 return state, verdict
             self.context.stop.wait(0.1)
 
-    def _is_too_early(self, state: LogState, known: KnownSlot) -> bool:
-        """While a transaction stays open for long, the server decodes the log from its begin on in each read; while
-        changes cannot be staged, the same log is read again and again. Then it is read less often, so that this takes
-        no more than a part of the time (READ_SHARE)."""
-        slot, before, held = state.slot, known.read_at, known.figures.get(HELD)
-        seconds = known.figures.get("seconds")
-        if (
-            slot is None
-            or slot.restart is None
-            or slot.confirmed is None
-            or not isinstance(seconds, int | float)
-        ):
-            return False
-        pause = min(seconds / READ_SHARE, LONGEST_WAIT)
-        if isinstance(held, int | float) and 0 <= self.now - held < pause:
-            return True
-        if before is None or slot.confirmed - slot.restart < PINNED:
-            return False
-        return 0 <= self.now - before.timestamp() < pause
-
     def _open_session(
         self, conn: psycopg.Connection, source: LogSource, folder: Path
     ) -> LogSession | LogPeek:
@@ -246,12 +224,20 @@ class SlotReader:
         config, limit = self.context.config, self.context.config.max_log_spool_mb * MEGABYTE
         if config.log_reader is not LogReader.PEEK:
             try:
-                return open_session(source, conn, folder=folder, spool_limit=limit)
+                return open_session(source, conn, folder=folder, spool_limit=limit, check=self._check)
             except LogSessionUnavailable as refused:
                 if config.log_reader is LogReader.SESSION:
                     raise
                 logger(run_id=self.run_id).info("log read with SQL", reason=str(refused))
-        return LogPeek(source, conn, folder=folder, spool_limit=limit)
+        return LogPeek(source, conn, folder=folder, spool_limit=limit, check=self._check)
+
+    def _check(self) -> None:
+        """During a long read: end it if the engine is asked to stop, and keep the claim of the slot."""
+        if self.context.stop.is_set():
+            raise ShuttingDown("stopped while the log was read")
+        if self._claim is not None and time.monotonic() - self._renewed >= RENEW_SECONDS:
+            self._renewed = time.monotonic()
+            self.context.ledger.slots.renew(self._claim)
 
     def _follow(
         self, conn: psycopg.Connection, claim: SlotClaim, horizon: Horizon, verdict: SlotVerdict
@@ -325,10 +311,3 @@ class SlotReader:
         if self._state is None:
             return {}
         return {**measurements(self._state, self.context.config.max_retained_wal), "oldest": self._oldest}
-
-
-def due_audits(tables: Iterable[TableConfig], known: KnownSlot, now: float) -> list[TableConfig]:
-    """The tables for which the log is to be compared with their rows again."""
-    audits, made = known.figures.get("audits") or {}, known.created_at
-    first = made.timestamp() if made is not None else now
-    return [t for t in tables if t.log_audit_every and now - audits.get(t.name, first) > t.log_audit_every]
