@@ -137,6 +137,8 @@ class SlotReader:
         self, conn: psycopg.Connection, claim: SlotClaim, horizon: Horizon, needed: bool
     ) -> LogRead | None:
         config, known = self.context.config, claim.known
+        # Before the state: if a table is altered after it, which the next tick notices, that one reads from this point.
+        point = take_log_point(conn)
         state = inspect_log(
             conn, known.name, known.publication, [t.source for t in self.context.config.logged]
         )
@@ -159,7 +161,6 @@ class SlotReader:
         if self._is_too_early(state, known):
             self.busy = "an open transaction makes each read of the log expensive"
             return None
-        point = take_log_point(conn)
         folder = self._open.enter_context(Spool(self.run_id)).batch_folder()
         session = self._session = self._open_session(
             conn, LogSource(self.context.settings.source, known.name, known.publication), folder
