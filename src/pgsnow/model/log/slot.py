@@ -66,8 +66,8 @@ class PublicationState:
 class LogTable:
     """A table that is to be read from the log. identity: pg_class.relreplident. filtered: the publication has a row
     filter for it. columns: those that the publication has, if not all of them (numbers, as in pg_attribute.attnum).
-    key: the columns of its replica identity; None: those of its partitions count, or all columns belong to it. divided:
-    'p' if it is partitioned, 'c' if it has child tables, else ''."""
+    key: the columns of its replica identity; None: those of its partitions count, or all columns belong to it. hidden:
+    why its changes do not arrive under its name although it is published; '': they do."""
 
     oid: int
     identity: str
@@ -75,12 +75,13 @@ class LogTable:
     filtered: bool = False
     columns: tuple[int, ...] = ()
     key: frozenset[int] | None = None
-    divided: str = ""
+    hidden: str = ""
 
     def shows(self, key: Collection[int]) -> bool:
         """False if the log lacks columns of this key (attnum) in deletes and in changes of keys, or if a row filter
         hides rows. (Those of partitions show only when they are read.)"""
-        return self.published and not self.filtered and (self.key is None or self.key.issuperset(key))
+        whole = self.published and not self.filtered and not self.hidden
+        return whole and (self.key is None or self.key.issuperset(key))
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,10 +315,8 @@ def unpublished(state: LogState) -> dict[str, str]:
             found[name] = "the publication does not have it"
         elif table.filtered:
             found[name] = "the publication has a row filter for it"
-        elif table.divided == "c":
-            found[name] = "it has child tables, whose rows the log has under their own names"
-        elif table.divided == "p" and not (state.publication and state.publication.via_root):
-            found[name] = "the publication has the rows of its partitions under their own names"
+        elif table.hidden:
+            found[name] = table.hidden
     return found
 
 
@@ -330,6 +329,8 @@ _CHANGED = {
     "publication": "the publication was changed, or dropped and made again",
     "options": "what the publication publishes was changed",
     "schemas": "the schemas in the publication were changed",
+    # A change of a type rewrites rows (USING), of which the log has none.
+    "definition": "its definition was changed",
 }
 
 

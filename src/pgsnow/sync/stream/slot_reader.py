@@ -155,6 +155,8 @@ class SlotReader:
         self, conn: psycopg.Connection, claim: SlotClaim, horizon: Horizon, needed: bool
     ) -> LogRead | None:
         config, known = self.context.config, claim.known
+        # Before the state: if a table is altered after it, which the next tick notices, that one reads from this point.
+        point = take_log_point(conn)
         state, verdict = self._inspect(conn, known, horizon)
         self._state, self._timeline = state, horizon.identity.timeline
         if state.retained > state.most_retained(config.max_retained_wal) // 4:
@@ -170,7 +172,6 @@ class SlotReader:
         if is_too_early(state, known, self.now):
             self.busy = "each read of the log is expensive"
             return None
-        point = take_log_point(conn)
         folder = self._open.enter_context(Spool(self.run_id)).batch_folder()
         session = self._session = self._open_session(
             conn, LogSource(self.context.settings.source, known.name, known.publication), folder
