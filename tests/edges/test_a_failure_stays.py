@@ -5,7 +5,8 @@ Danger: a table that cannot be loaded is read, uploaded and refused again with e
 Answer: the first retry comes with the next tick; after that the pause doubles each time, up to an hour, and nothing is
 read or sent for the table. `status` shows the error with the time of the next attempt. A changed entry in the table
 list, `pgsnow apply`, and any request for the table are tried at once. Errors that pass by themselves are tried in each
-tick.
+tick. A table with `mode: log` pauses for at most ten minutes, and not for a refused warehouse: its changes are staged
+meanwhile.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pgsnow.integrations.celery.distributed import NextStep, load_next_chunk
+from pgsnow.ledger.slots.joins import PATIENCE
 from pgsnow.model import errors
 from pgsnow.model.report import Status, TableReport
 from pgsnow.operations.plan.apply import apply
@@ -24,7 +26,7 @@ from pgsnow.operations.status.summary import status_of
 from pgsnow.sync.engine import Engine
 from pgsnow.sync.load.target import Target
 from pgsnow.sync.runtime.events import Event
-from pgsnow.sync.tick.outcomes import LONGEST_PAUSE, pause_after
+from pgsnow.sync.tick.outcomes import LOG_PAUSE, LONGEST_PAUSE, pause_after
 from tests.world import MemoryWorld
 
 IN_TIME = "update sync_watermarks set next_attempt_at = next_attempt_at - interval '1 day'"
@@ -138,10 +140,12 @@ def test_the_next_tick_tries_a_table_whose_target_a_person_has_changed(
 
 @given(failures=st.integers(1, 10_000), interval=st.floats(0.001, 1e6))
 def test_the_pause_grows_and_never_exceeds_an_hour(failures: int, interval: float) -> None:
-    """The first retry comes with the next tick, whatever the interval is."""
+    """The first retry comes with the next tick, whatever the interval is. With `mode: log`, a table is tried again
+    before the slot stops waiting for it."""
     now, then = pause_after(failures, interval), pause_after(failures + 1, interval)
     assert then is not None
     assert (now or 0) <= then <= LONGEST_PAUSE
+    assert (pause_after(failures, interval, LOG_PAUSE) or 0) <= LOG_PAUSE < PATIENCE
     assert pause_after(1, interval) is None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing as mp
 import os
 import random
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ import pytest
 
 from pgsnow.model.config.sync_config import parse_config
 from pgsnow.model.settings.settings import Settings
+from pgsnow.snowflake.session import connect
 from pgsnow.sync.engine import Engine
 from tests.stress import log_writers
 from tests.world import World
@@ -132,3 +134,36 @@ def test_workers_that_are_killed_lose_nothing(log_world: World) -> None:
             worker.join()
     print(f"{kills} kills")
     settle(world)
+
+
+def sums_and_orphans(dsn_env: Mapping[str, str], until: float, found: list[tuple[Any, Any]]) -> None:
+    """Ask the target in one statement, again and again, for the sum of the accounts and for entries without one."""
+    query = (
+        "SELECT (SELECT COALESCE(SUM(AMOUNT), 0) FROM ANALYTICS.L_ACCOUNT), (SELECT COUNT(*) FROM ANALYTICS.L_ENTRY e"
+        " WHERE NOT EXISTS (SELECT 1 FROM ANALYTICS.L_ACCOUNT a WHERE a.ID = e.ACCOUNT))"
+    )
+    with connect(Settings.from_env(dsn_env).snowflake, query_tag="reader") as session:
+        while time.monotonic() < until:
+            found.append(tuple(session.execute(query).rows[0]))
+
+
+@pytest.mark.stress
+@pytest.mark.timeout(0)
+def test_every_commit_of_a_consistent_tick_keeps_the_invariants(log_world: World) -> None:
+    """With `consistency: tick`, a reader never sees accounts that do not add up to zero, or an entry without its
+    account, whichever tick commits meanwhile."""
+    world, seen = log_world, list[tuple[Any, Any]]()
+    world.options["consistency"] = "tick"
+    settle(world)
+    with writing(world.env["POSTGRES_DSN"], SECONDS, ddl=False) as until, world.engine() as engine:
+        reader = threading.Thread(target=sums_and_orphans, args=(world.env, until, seen))
+        reader.start()
+        while time.monotonic() < until:
+            engine.tick(requested=True)
+        reader.join()
+    settle(world)
+    ticks = world.snowflake("SELECT CONSISTENT, LEFT_OUT FROM ANALYTICS.PGSNOW_TICKS ORDER BY LSN_BYTES")
+    print(f"{len(ticks)} ticks, {len(seen)} looks")
+    assert len(ticks) > 1
+    assert {(together, left) for together, left in ticks} == {(True, "{}")}
+    assert [one for one in seen if (float(one[0]), int(one[1])) != (0.0, 0)] == []

@@ -1747,6 +1747,11 @@ set confirmed = greatest(confirmed, %(confirmed)s::bigint),
     trouble = null, trouble_since = null
 where slot = %(slot)s and fence = %(fence)s;
 
+-- name: begin_slot
+-- The first slot is about to be made: if nothing records that it was, it is ours all the same.
+update {schema}.sync_slots set created_at = clock_timestamp()
+where slot = %(slot)s and fence = %(fence)s;
+
 -- name: new_generation
 -- A slot was made: positions in earlier ones are not continued from.
 update {schema}.sync_slots

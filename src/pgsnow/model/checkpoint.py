@@ -177,7 +177,7 @@ class Checkpoint:
             "again": sorted(self.again),
             "reread": sorted(self.reread),
             "updates": self.updates,
-            "log": list(astuple(self.log)) if self.log else None,
+            "log": self.log.to_json() if self.log else None,
         }
         return {
             "mode": self.mode.value,
@@ -226,7 +226,7 @@ class Checkpoint:
             again=frozenset(data.get("again", ())),
             reread=frozenset(data.get("reread", ())),
             updates=data.get("updates"),
-            log=LogPosition(*data["log"]) if data.get("log") else None,
+            log=LogPosition.from_json(data["log"]) if data.get("log") else None,
         )
 
 

@@ -154,12 +154,15 @@ class MemoryDestination:
                     for at, group in enumerate(groups):
                         destination.load_staged(group, 500_000 + at, copies=False)
                     done.append(_table_of(destination))
-                except PgsnowError as error:
-                    outcomes[_table_of(destination)] = error
+                except BaseException as error:
                     if together:
                         for name, rows in before.items():
                             warehouse.tables[name].rows[:] = rows
                         done.clear()
+                    if not isinstance(error, PgsnowError):
+                        raise
+                    outcomes[_table_of(destination)] = error
+                    if together:
                         break
             outcomes |= dict.fromkeys(done)
         why = {table: str(error) for table, error in outcomes.items() if error is not None}

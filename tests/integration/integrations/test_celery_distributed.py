@@ -15,6 +15,7 @@ from kombu import Message
 from pgsnow.integrations.celery.install import TASK_NAME, install
 from pgsnow.model.config.sync_config import SyncConfig, parse_config
 from pgsnow.model.settings.settings import Settings
+from tests.world import World
 
 NAMES = ("users", "orders", "notes")
 _HOSTS = itertools.count()
@@ -309,3 +310,34 @@ def moment(message: Message) -> datetime:
 def test_without_it_there_is_one_task_and_no_message() -> None:
     app = host(config_of(execution="single"))
     assert [name for name in app.tasks if name.startswith("worker.sync")] == [TASK_NAME]
+
+
+@pytest.mark.parametrize("execution", ["single", "distributed"])
+def test_tables_of_the_log_are_loaded_by_the_tick_that_reads_it(world: World, execution: str) -> None:
+    """A table that is not read from the log yet costs a message, and joins in its run. From then on the tick reads the
+    log once for all tables and loads their changes itself, deleted rows too, in both kinds of execution."""
+    world.sql("create table notes (id int primary key, t text); insert into notes values (1, 'a'), (2, 'b')")
+    world.sql("insert into users (id, name) values (1, 'a'), (2, 'b')")
+    world.sql("create publication pgsnow_celery for table users, notes")
+    world.tables = [
+        {"source": f"public.{name}", "target": f"analytics.{name}", "mode": "log", "pk": "id"}
+        for name in ("users", "notes")
+    ]
+    world.options = {
+        "execution": execution,
+        "log_publication": "pgsnow_celery",
+        "sync_interval_seconds": 0.001,
+    }
+    app = host(world.config, world.settings)
+    tick(app)
+    first = taken(app) if execution == "distributed" else []
+    assert len(first) == (2 if execution == "distributed" else 0)
+    for message in first:
+        run(app, *tables_of([message]))
+    world.assert_equal()
+    for name in ("users", "notes"):
+        world.sql(f"delete from {name} where id = 1; insert into {name} (id) values (3)")
+    assert tick(app)["sync_success_count"] == 2
+    assert execution == "single" or taken(app) == []
+    world.assert_equal()
+    world.sql("select pg_drop_replication_slot(slot) from sync_slots")

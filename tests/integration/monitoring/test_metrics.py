@@ -44,6 +44,8 @@ insert into sync_chunks (backfill, number, state)
     from sync_watermarks, generate_series(0, 1) number where backfill is not null;
 insert into sync_warehouses (warehouse, awake_from, awake_until, awake_seconds, credits)
     values ('WH', now(), now(), 61, 0.5);
+insert into sync_slots (slot, generation, figures) values ('s', 1, '{"retained": 1, "limit": 2, "safe": 3,
+    "server_spilled": 4, "newest_commit": "2026-01-31T12:00:00+00:00"}');
 insert into sync_budget (day, credits_per_day, spent, paces)
     values ((now() at time zone 'UTC')::date, 6, 1, jsonb_build_object(
     'public.users', jsonb_build_object('load_every', 240, 'configured', 120, 'why', 'few credits', 'next_load', 0,
@@ -97,7 +99,8 @@ def busy(memory_world: MemoryWorld) -> MemoryWorld:
 def test_every_metric_is_in_a_scrape_and_promtool_finds_no_fault(busy: MemoryWorld) -> None:
     """A metric that is documented is also there, with its labels, and the text is as Prometheus wants it."""
     busy.sql(EVERYTHING)
-    busy.options["budget"] = {"credits_per_day": 6}
+    busy.options |= {"budget": {"credits_per_day": 6}, "log_slot": "s"}
+    busy.tables[0]["mode"] = "log"
     text = scrape(web_of(busy))
     found: dict[str, set[str]] = {}
     for name, labels in samples(text):

@@ -57,6 +57,9 @@ def test_every_change_of_a_publication_that_can_lose_changes_is_seen_even_if_it_
     assert set(before.tables) == {"public.t", '"Odd"."Parts"'}
     assert all(table.shows([1]) for table in before.tables.values())
     assert not before.tables["public.t"].shows([1, 2])
+    assert (
+        published.one("select oid::bigint from pg_class where relname = 't'") == before.tables["public.t"].oid
+    )
     known = KnownSlot(SLOT, "pub", 1, confirmed=before.end, fingerprint=before.fingerprint)
     published.run("insert into t values (1, 'a')", "analyze t", "vacuum t", "create index on t (v)")
     quiet = slot_verdict(state_of(published), known)

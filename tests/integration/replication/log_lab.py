@@ -24,7 +24,7 @@ class LogLab:
         self.lab, self.name = lab, name
         self._relations: dict[int, LogRelation] = {}
         lab.run(
-            f"create publication {name} for all tables",
+            f"create publication {name} for all tables with (publish_via_partition_root = true)",
             f"select pg_create_logical_replication_slot('{name}', 'pgoutput')",
             "set synchronous_commit = on",  # a slot shows what was flushed
             *(f"set {setting} = '{value}'" for setting, value in TEXT_SETTINGS.items()),

@@ -106,9 +106,6 @@ class SlotLab:
     def close(self) -> None:
         self.conn.close()
         self.lab.run(
-            f"select pg_terminate_backend(active_pid) from pg_replication_slots where slot_name = '{self.slot}'"
-        )
-        self.lab.run(
             f"select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_name = '{self.slot}'"
         )
 

@@ -150,6 +150,23 @@ def test_budget(log: SlotLab) -> None:
     assert log.copy == log.rows()
 
 
+def test_budget_beside_an_open_transaction(log: SlotLab) -> None:
+    """Pieces of a large transaction that is open do not use up the limit of the transactions that commit beside it."""
+    log.lab.run(f"alter database {log.lab.admin.info.dbname} set logical_decoding_work_mem = '64kB'")
+    large = log.lab.session()
+    large.execute("insert into t select g, repeat('x', 100) from generate_series(1, 3000) g")
+    for n in range(4):
+        log.lab.run(f"insert into t values ({10_000 + n}, 'a'), ({20_000 + n}, 'a')")
+    with log.session() as session:
+        reading = log.follow(session, LogBudget(size=250))
+        assert max(session.open_transactions.values()) > 300_000
+    assert not reading.complete
+    assert len(log.copy) == 4
+    large.commit()
+    log.read()
+    assert log.copy == log.rows()
+
+
 def test_a_killed_session(log: SlotLab) -> None:
     """If the server's process is ended in the middle, the read fails as for a source that does not answer, and the next
     session reads everything that was not confirmed. A session that ended after the read is confirmed nevertheless."""

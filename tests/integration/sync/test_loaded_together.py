@@ -10,13 +10,17 @@ from typing import Any
 import pytest
 
 from pgsnow.model.deferred_batch import StagedBatch, in_loads
+from pgsnow.model.errors import TargetUnavailable
 from pgsnow.model.log.consistent_tick import ConsistentTick
 from pgsnow.sync.load.choose import LoadFacts
 from pgsnow.sync.load.loader import Deferred
+from pgsnow.sync.runtime.events import ignore
+from pgsnow.testing.faults import RaiseAt
 from tests.integration.sync.loading import Changes, Loading, Run
 from tests.world import MemoryWorld
 
 MOST = 1_000
+LOST_REPLY = TargetUnavailable("the reply was lost")
 
 
 @pytest.fixture(params=["memory_world", "world"], ids=["memory", "snowflake"])
@@ -26,13 +30,13 @@ def tables(request: pytest.FixtureRequest) -> Iterator[tuple[Loading, Loading]]:
         yield Loading(world, engine, "orders"), Loading(world, engine, "lines")
 
 
-def begin(loading: Loading) -> Run:
-    """A run whose target has the rows 1 and 2."""
+def begin(loading: Loading, observer: Any = ignore) -> Run:
+    """A run whose target has the rows 1 and 2. observer: of this run."""
     loading.plan = loading.plan_with(deletes="hard")
     run = loading.run()
     run.destination.prepare()
     run.destination.loader(LoadFacts()).load(run.batch(0, (1, "a"), (2, "b")))
-    run = loading.run()
+    run = loading.run(observer=observer)
     run.destination.prepare()
     return run
 
@@ -100,6 +104,25 @@ def test_all_tables_of_a_tick_change_at_once_or_without_the_one_that_fails(
     assert second.destination.load_together(parts, row(orders, "three", 3), 0) == {"public.lines": None}
     assert (6, "f") in lines.rows()
     assert ticks(orders)[2][:2] == ("three", False)
+
+
+@pytest.mark.parametrize("phase", ["merged", "inserted"])
+def test_a_transaction_whose_reply_was_lost_is_done_once(tables: tuple[Loading, Loading], phase: str) -> None:
+    """Also if the lost reply is the one to COMMIT: the tick's row shows that it was committed."""
+    orders, lines = tables
+    first, second = begin(orders, RaiseAt(phase, LOST_REPLY)), begin(lines)
+    swap = Changes([(1, None), (2, None), (3, "c")], moved={1: 2, 2: 1})
+    parts = [
+        (first.destination, stage(first, swap)),
+        (second.destination, stage(second, Changes([(1, "A")], deleted=[2]))),
+    ]
+    loaded = first.destination.load_together(parts, row(orders, "one", 1), MOST)
+    assert set(loaded.values()) == {None}
+    assert (orders.rows(), lines.rows()) == ([(1, "b"), (2, "a"), (3, "c")], [(1, "A")])
+    assert [tick for tick, *_ in ticks(orders)] == ["one"]
+    assert first.table.rows in (3, None)
+    if not isinstance(orders.world, MemoryWorld):  # which repeats the one table only
+        assert first.table.incomplete == []
 
 
 def begin_again(loading: Loading) -> Run:

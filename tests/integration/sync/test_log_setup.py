@@ -11,6 +11,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from pgsnow.ledger.ledger import Ledger
+from pgsnow.ledger.slots.store import SlotClaim
 from pgsnow.model.errors import ConfigError, SlotNotMade
 from pgsnow.operations.check.log import check_log
 from pgsnow.operations.check.result import CheckResult
@@ -176,6 +177,12 @@ def test_a_publication_or_a_slot_of_something_else_is_refused_by_name(world: Mem
     with pytest.raises(ConfigError, match="theirs is there, and this ledger did not make it"):
         setup(world)
     assert published(world) == {"public.plain", "public.silent"}
+    with closing(Ledger(world.settings.ledger)) as ledger:  # a worker that died while it made the slot
+        claim = ledger.slots.claim("theirs", "shared", run_id="r", holder="h")
+        assert isinstance(claim, SlotClaim)
+        ledger.slots.begin(claim)
+        ledger.slots.release(claim)
+    assert setup(world).made
     world.sql("select pg_drop_replication_slot('theirs')")
     world.sql("select pg_create_logical_replication_slot('theirs', 'test_decoding')")
     with pytest.raises(ConfigError, match="theirs is another program's"):

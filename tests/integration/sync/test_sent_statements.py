@@ -145,3 +145,42 @@ def test_a_process_that_ends_removes_what_is_loaded(world: World) -> None:
         engine.remove_loaded_files()
         assert len(world.emulator.statements_since(before)) == 1
         assert world.sql("select count(*) from sync_loaded_files") == [(2,)]
+
+
+def test_changes_from_the_log_take_no_more_statements(world: World) -> None:
+    """A tick that read changes from the log: PUT and MERGE. A TRUNCATE takes a DELETE, and a
+    look at the target, whose rows nobody counts then. With two tables and `consistency: tick`, one transaction has both
+    MERGEs and the tick's row."""
+    world.tables[0] |= {"mode": "log"}
+    world.options["log_publication"] = "pgsnow_test"
+    world.sql("create table items (id bigint primary key, name text)")
+    world.sql("create publication pgsnow_test for table users, items")
+    world.sql("insert into users (id, name) select i, 'n' from generate_series(1, 10) i")
+
+    def during(*statements: str) -> list[str]:
+        for statement in statements:
+            world.sql(statement)
+        noted = world.emulator.noted()
+        assert not engine.tick().failures
+        return [text.split()[0] for text in world.emulator.statements_since(noted)]
+
+    with world.engine() as engine:
+        during()
+        during()
+        assert during("update users set name = 'x'", "delete from users where id = 3") == ["PUT", "MERGE"]
+        assert during("delete from users where id = 4") == ["PUT", "MERGE"]
+        assert during() == []
+        truncated = during("truncate users", "insert into users (id, name) values (1, 'y')")
+        assert truncated == ["PUT", "SHOW", "DELETE", "MERGE"]
+        assert during("insert into users (id, name) values (2, 'y')") == ["PUT", "MERGE"]
+        world.assert_equal()
+    world.tables.append({"source": "public.items", "pk": "id", "target": "analytics.items", "mode": "log"})
+    world.options["consistency"] = "tick"
+    both = "with u as (insert into users (id, name) values ({0}, 'z')) insert into items values ({0}, 'z')"
+    with world.engine() as engine:
+        for at in (11, 12, 13, 14):
+            found = during(both.format(at))
+        transaction = ["BEGIN", "MERGE", "MERGE", "INSERT", "COMMIT"]
+        assert found == ["PUT", "PUT", *transaction]
+        world.assert_equal()
+    world.sql("select pg_drop_replication_slot(slot) from sync_slots")

@@ -117,6 +117,7 @@ def test_every_command_has_help_that_says_what_it_does() -> None:
     every_day |= {
         "logs",
         "cost",
+        "log",
         "pause",
         "resume",
         "doctor",

@@ -8,8 +8,11 @@ from pgsnow.model.batch import KeyBounds
 from pgsnow.model.config.options import Deletes
 from pgsnow.model.deferred_batch import Layout, StagedBatch, in_loads
 from pgsnow.model.log.changes import ChangeKinds
+from pgsnow.operations.plan.target import _tick
 from pgsnow.snowflake.load.changes import ChangeLoad, ChangeSource
 from pgsnow.snowflake.sql.soft_deletes import CLEARED
+from pgsnow.snowflake.stage.stage import INTERNAL
+from tests.unit.model.evolving import column, plan_of, table
 from tests.unit.snowflake.test_straight_sql import OUTPUT, TARGET
 
 ID, DOC = OUTPUT[0], OUTPUT[2]
@@ -140,3 +143,12 @@ def test_batches_that_build_on_the_target_are_merged_one_after_the_other() -> No
         ["5"],
     ]
     assert [StagedBatch.from_json(batch.to_json()).changes for batch in batches] == kinds
+
+
+def test_a_plan_shows_the_merge_of_changes() -> None:
+    """`pgsnow plan` composes the statements of a table with `mode: log` as a run does."""
+    plan = plan_of(table(column(3, "name", "text")), target="db.s.things", mode="log", watermark_column=None)
+    put, merge, *_ = _tick(plan, INTERNAL, marks=False)
+    assert put.startswith("PUT ")
+    assert "THEN DELETE" in merge
+    assert "CONTAINS(NVL(s.\"_PGSNOW_UNCHANGED\", ''), '.2.')" in merge

@@ -104,6 +104,11 @@ class Slots:
             timeline=timeline or None,
         )
 
+    def begin(self, claim: SlotClaim) -> None:
+        """Record that the slot is about to be made, so that one which is found after a crash is known as ours. Raises
+        LeaseLost."""
+        self._write("begin_slot", claim)
+
     def new_generation(
         self,
         claim: SlotClaim,

@@ -35,7 +35,8 @@ def check_tables(
         if at_once and _is_deferred(table):
             problems.add(
                 (*path, "load_every"),
-                "lets rows wait, so that tables could not change together — leave it out, or `consistency: tick`",
+                "lets rows wait, so that tables could not change together — leave it out, or write"
+                " `consistency: table`",
             )
         _check_live_view(table, path, problems, budget=budget)
         _check_insert_only(table, path, problems)

@@ -24,7 +24,6 @@ from pgsnow.model.config.field_types import (
     Positive,
     Size,
     Switch,
-    Text,
     slot_name,
 )
 from pgsnow.model.config.interpolation import Path, escape, expand
@@ -118,8 +117,6 @@ class SyncConfig(BaseModel):
     max_slot_wal_keep_size, or 8 GB."""
     max_log_spool_mb: FromOne = 10_240
     """Megabytes of changes that one read of the log may keep on the worker's disk."""
-    log_spool_dir: Text | None = None
-    """A folder on a disk that survives the worker, for changes that cannot be staged, so that the slot is freed."""
     consistency: ConsistencyChoice = Consistency.TABLE
     """Whether a tick's changes become visible table by table, or those of all tables at once."""
     max_rows_per_tick: FromOne = 1_000_000

@@ -202,7 +202,7 @@ class TableOptions(BaseModel):
     audit_every: Duration = 3600.0
     """Time between two audits, which search for rows that the watermark missed; 0 means never."""
     log_audit_every: Duration = 86_400.0
-    """With mode log: time between two comparisons of a sample of the log's changes with the rows; 0 means never."""
+    """With mode log: time between two comparisons of a sample of the table's rows with the log; 0 means never."""
     verify_every: Duration = 0.0
     """Time in which the whole table is compared with its target once, a part of it each tick; 0 means never."""
     verify_budget_seconds: Positive = 5.0

@@ -66,8 +66,9 @@ class PublicationState:
 class LogTable:
     """A table that is to be read from the log. identity: pg_class.relreplident. filtered: the publication has a row
     filter for it. columns: those that the publication has, if not all of them (numbers, as in pg_attribute.attnum).
-    key: the columns of its replica identity; None: those of its partitions count, or all columns belong to it. hidden:
-    why its changes do not arrive under its name although it is published; '': they do."""
+    key: the columns of its replica identity; None: those of its partitions count, or all columns belong to it. divided:
+    'p' if it is partitioned, 'c' if it has child tables, else ''. hidden: why its changes do not
+    arrive under its name although it is published; '': they do."""
 
     oid: int
     identity: str
@@ -75,6 +76,7 @@ class LogTable:
     filtered: bool = False
     columns: tuple[int, ...] = ()
     key: frozenset[int] | None = None
+    divided: str = ""
     hidden: str = ""
 
     def shows(self, key: Collection[int]) -> bool:
@@ -136,8 +138,9 @@ class KnownSlot:
     generation: number of the slot as it was made; 0: none was made yet. system, timeline, database: where it was made,
     as in ServerIdentity and Position ('' and 0: not known). confirmed: the newest LSN that was confirmed, or was about
     to be. unsettled: xids (32 bits) that the log has shown as committed, while they were still invisible to snapshots.
-    fingerprint: as the last tick saw it; empty: not seen yet. why: the reason why this generation was made. trouble:
-    why the log is not read at present; None: it is. figures: what the last tick has measured, for the status.
+    created_at: when it was made, or was begun to be. fingerprint: as the last tick saw it; empty: not seen yet. why:
+    the reason why this generation was made. trouble: why the log is not read at present; None: it is. figures: what the
+    last tick has measured, for the status.
     """
 
     name: str
@@ -221,7 +224,7 @@ def slot_verdict(
         return SlotVerdict(
             SlotAction.WAIT, f"the replication slot {known.name} is in use by process {slot.active_pid}"
         )
-    if slot is not None and not known.generation and not ours:
+    if slot is not None and not known.generation and known.created_at is None and not ours:
         return _refuse(
             f"the replication slot {known.name} is there, and this ledger did not make it",
             "If nothing else reads from it, drop it: SELECT pg_drop_replication_slot('"
@@ -242,7 +245,7 @@ def slot_verdict(
             "Find out what kept the log from being read: `pgsnow log status`.",
             drop=True,
         )
-    return SlotVerdict(SlotAction.READ, doubtful=doubts(known, state), unpublished=_unpublished(state))
+    return SlotVerdict(SlotAction.READ, doubtful=doubts(known, state), unpublished=unpublished(state))
 
 
 def server_problem(state: LogState) -> SlotVerdict | None:
@@ -306,8 +309,8 @@ def _broken(state: LogState, known: KnownSlot, system: str, timeline: int) -> st
     return ""
 
 
-def _unpublished(state: LogState) -> dict[str, str]:
-    """Tables that the publication does not have, or not with all rows and columns."""
+def unpublished(state: LogState) -> dict[str, str]:
+    """Tables that the publication does not have, or not with all rows under the table's own name, and why."""
     found = {}
     for name, table in state.tables.items():
         if not table.published:
@@ -316,6 +319,10 @@ def _unpublished(state: LogState) -> dict[str, str]:
             found[name] = "the publication has a row filter for it"
         elif table.hidden:
             found[name] = table.hidden
+        elif table.divided == "c":
+            found[name] = "it has child tables, whose rows the log has under their own names"
+        elif table.divided == "p" and not (state.publication and state.publication.via_root):
+            found[name] = "the publication has the rows of its partitions under their own names"
     return found
 
 

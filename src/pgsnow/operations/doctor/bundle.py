@@ -22,6 +22,7 @@ from pgsnow.model.settings.redaction import secrets_in
 from pgsnow.model.settings.settings import Settings
 from pgsnow.model.unexpected import public_text
 from pgsnow.operations.doctor.masking import VALUE, masked, masked_table_list, without_values
+from pgsnow.operations.status.log import log_of
 from pgsnow.operations.status.table_status import table_statuses
 
 if TYPE_CHECKING:
@@ -157,7 +158,12 @@ def _status(config: SyncConfig, ledger: Ledger, now: datetime) -> dict[str, Any]
         error = record.get("last_error")
         tables.append({**row, **record, "last_error": error and without_values(error)})
     unlisted = {row.source_table for row in rows} - {table.name for table in config.tables}
-    return {"tables": tables, "not_in_the_table_list": sorted(unlisted)}
+    log = log_of(config, ledger)
+    return {
+        "tables": tables,
+        "not_in_the_table_list": sorted(unlisted),
+        "log": log.record() if log else None,
+    }
 
 
 def _without_data(record: Mapping[str, Any]) -> dict[str, Any]:

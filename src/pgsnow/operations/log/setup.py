@@ -133,6 +133,7 @@ def _make_slot(config: SyncConfig, ledger: Ledger, conn: psycopg.Connection, hol
         return False
     claim = _claim(ledger, found, holder)
     try:
+        ledger.slots.begin(claim)
         if found.verdict.drop:
             drop_slot(conn, found.slot)
         lsn = create_slot(conn, found.slot, seconds=SLOT_SECONDS)

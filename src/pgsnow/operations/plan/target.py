@@ -14,6 +14,7 @@ from pgsnow.model.config.sync_config import LoadMethod, TableMode
 from pgsnow.model.deferred_batch import Layout, StagedBatch
 from pgsnow.model.duration import format_duration
 from pgsnow.model.evolution.definition_diff import clustering_note
+from pgsnow.model.log.changes import ChangeKinds
 from pgsnow.model.metadata_columns import DELETED_AT_COLUMN
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.settings.settings import Settings
@@ -23,6 +24,7 @@ from pgsnow.operations.plan.deletes import count_gone
 from pgsnow.operations.plan.result import EVERYTHING, Action, Grant, GrantSide, TablePreview
 from pgsnow.operations.plan.source import Found
 from pgsnow.operations.preconditions import lacking, ready_to_load
+from pgsnow.snowflake.load.changes import ChangeLoad
 from pgsnow.snowflake.load.cleanup import removal_steps
 from pgsnow.snowflake.load.direct_copy import can_copy_directly, copy_steps
 from pgsnow.snowflake.load.insert_only import transaction_steps
@@ -185,13 +187,23 @@ def _tick(plan: TablePlan, stage: Stage, *, marks: bool) -> tuple[str, ...]:
         return (*_copied(plan, batch, stage, origin, content), *_removal(plan, batch, stage))
     audited = (*content.audited, *((CLEARED,) if marks else ()))
     within = f"-- within {format_duration(plan.config.load_every)}, once for all that was staged:"
+    later = (within,) if plan.config.load_every else ()
+    if by_files and plan.config.mode is TableMode.LOG:
+        changes = ChangeLoad(
+            plan.target, plan.output, plan.key, batch.fence, batch.rows,
+            ChangeKinds(deletes=True, unchanged=True), plan.delete_rule.deletes, audited, batch.bounds,
+        )  # fmt: skip
+        put = stage.put(plan.target, batch.batch, [part.path for part in batch.parts])
+        files = changes.from_files([origin or ""], counted=True)
+        expected = ExpectedTarget(SAMPLE_ROWS, batch.fence)
+        merging = changes.merge(files, not_after=batch.fence, expected=expected)
+        return (*_texts(put), *later, *_texts([merging]), *_removal(plan, batch, stage))
     if by_files:
         merge = merge_at_once(
             plan.target, plan.output, plan.key, batch,
             origin=origin, audited=audited, stage=stage, expected=ExpectedTarget(SAMPLE_ROWS, batch.fence),
         )  # fmt: skip
         uploaded, merged = _texts(merge)
-        later = (within,) if plan.config.load_every else ()
         return (uploaded, *later, merged, *_removal(plan, batch, stage))
     merge = merge_steps(
         plan.target, plan.output, plan.key, batch, method=method, audited=audited, stage=stage

@@ -164,6 +164,16 @@ def sampled_bounds(rows: SourceRows, percent: float, parts: int) -> Composed:
     return _every(rows, within, SQL("total"), step, sample)
 
 
+def sampled_keys(rows: SourceRows, condition: Composable, percent: float, most: int) -> Composed:
+    """A query for the texts of the keys of at most so many rows for which the condition holds, in a sample of this
+    share of the table."""
+    texts = sql.named([(text, f"k{at}") for at, text in enumerate(rows.key.texts)])
+    sample = None
+    if percent < 100 and rows.plan.source.relkind in ("r", "p", "m"):
+        sample = SQL(" tablesample system ({})").format(Literal(percent))
+    return SQL("select {} {} limit {}").format(texts, rows.table(condition, sample), Literal(most))
+
+
 def _every(
     rows: SourceRows,
     within: Composable | None,

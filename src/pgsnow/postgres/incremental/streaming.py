@@ -8,10 +8,11 @@ to there. No commit that the snapshot shows lies behind that end.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import psycopg
-from psycopg.sql import SQL
+from psycopg.sql import SQL, Composed, Literal
 
 from pgsnow.model.checkpoint import Checkpoint, Horizon, ReadMode, is_restarted
 from pgsnow.model.plan import TablePlan
@@ -20,6 +21,7 @@ from pgsnow.postgres.errors import translating
 from pgsnow.postgres.incremental.next_checkpoint import ReadPoint
 from pgsnow.postgres.incremental.probe import Probe
 from pgsnow.postgres.incremental.strategy import reason_in_xids, reason_to_read_all
+from pgsnow.postgres.incremental.window import EPOCH, HALF
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,3 +78,23 @@ def stream_probe(plan: TablePlan, checkpoint: Checkpoint, horizon: Horizon, poin
         lsn=point.lsn,
     )
     return Probe(at, busy=False, full_read=None)
+
+
+def audit_due(plan: TablePlan, checkpoint: Checkpoint | None, horizon: Horizon) -> bool:
+    """True if what the log has delivered must be compared with the table in this run (`log_audit_every`)."""
+    every = plan.config.log_audit_every
+    if checkpoint is None or checkpoint.log is None or every <= 0:
+        return False
+    if checkpoint.log.suspects or checkpoint.audited_at is None:
+        return True
+    passed = datetime.fromisoformat(horizon.taken_at) - datetime.fromisoformat(checkpoint.audited_at)
+    return passed.total_seconds() >= every
+
+
+def written_between(since: int, until: int) -> Composed:
+    """A condition: a transaction from `since` on, and below `until`, wrote the row. Xids are compared over half of
+    their 32 bits, so of a longer time only the newer half counts."""
+    first = max(since, until - HALF)
+    return SQL("mod(xmin::text::bigint - {} + {}, {}) < {}").format(
+        Literal(first % EPOCH), Literal(EPOCH), Literal(EPOCH), Literal(until - first)
+    )

@@ -28,7 +28,8 @@ Fetch = Callable[[int], tuple[int, memoryview]]
 
 @dataclass(slots=True)
 class Streamed:
-    """Changes of a streamed transaction that is still open. relations: definitions that came in it."""
+    """Changes of a streamed transaction that is still open. relations: definitions that came in it. size: bytes of its
+    messages; before: of those that came before the present reading."""
 
     xid: int
     home: SpoolFile
@@ -37,6 +38,8 @@ class Streamed:
     relations: dict[int, LogRelation] = field(default_factory=dict)
     subtransactions: set[int] = field(default_factory=set)
     dropped: set[int] = field(default_factory=set)
+    size: int = 0
+    before: int = 0
 
 
 class LogAssembler:
@@ -51,6 +54,7 @@ class LogAssembler:
         self.alive: Callable[[], None] = lambda: None
         self.streamed: dict[int, Streamed] = {}
         self._stream: Streamed | None = None
+        self._stream_began = 0
         self._in_transaction = False
         self._relations: dict[int, LogRelation] = {}
         self._memory: list[Extent] = []
@@ -73,17 +77,17 @@ class LogAssembler:
         self._memory = [
             extent for streamed in self.streamed.values() for extent in streamed.extents if extent.at < 0
         ]
+        for streamed in self.streamed.values():
+            streamed.before = streamed.size
         self._spill_at = self._budget.memory - sum(len(extent.data) for extent in self._memory)
         self._spilled = self._budget.spilled
         self.reading = SpooledReading(self.position, SpoolFile(self._budget))
         return self.reading
 
-    def open_sizes(self) -> dict[int, int]:
-        """Bytes of the changes of each open streamed transaction."""
-        return {
-            xid: sum(extent.size or len(extent.data) for extent in streamed.extents)
-            for xid, streamed in self.streamed.items()
-        }
+    @property
+    def pending(self) -> int:
+        """Bytes of the reading that are of transactions which are still open."""
+        return sum(streamed.size - streamed.before for streamed in self.streamed.values())
 
     @property
     def between(self) -> bool:
@@ -287,11 +291,12 @@ class LogAssembler:
         if first:
             self._drop(xid)
             self.streamed[xid] = Streamed(xid, SpoolFile(self._budget))
-        self._stream = self.streamed[xid]
+        self._stream, self._stream_began = self.streamed[xid], self.reading.size
 
     def _stream_stop(self, _body: memoryview) -> None:
         if self._stream is None:
             raise KeyError("no piece of a transaction")
+        self._stream.size += self.reading.size - self._stream_began
         self._stream = None
 
     def _stream_commit(self, body: memoryview) -> None:

@@ -174,13 +174,16 @@ def send_status(pgconn: pq.abc.PGconn, confirmed: int, *, reply: bool = False) -
 
 
 def end_copy(pgconn: pq.abc.PGconn) -> None:
-    """End the stream, and pass over what the server still sends before it notices. Raises psycopg.Error."""
+    """End the stream, pass over what the server still sends before it notices, and wait until it has released the slot.
+    Raises psycopg.Error."""
     pgconn.put_copy_end()
     deadline = time.monotonic() + END_SECONDS
     while time.monotonic() < deadline:
         pgconn.flush()
         size, _ = pgconn.get_copy_data(1)
         if size < 0:
+            while _result(pgconn, deadline) is not None:
+                pass
             return
         if size == 0:
             select.select([pgconn.socket], [], [], 0.1)
@@ -204,9 +207,12 @@ def flush_log(server_version: int) -> str:
     return "set local synchronous_commit = local; select pg_logical_emit_message(true, 'pgsnow', '')"
 
 
-def _result(pgconn: pq.abc.PGconn) -> pq.abc.PGresult | None:
+def _result(pgconn: pq.abc.PGconn, deadline: float | None = None) -> pq.abc.PGresult | None:
+    """The next result; None: there is none, or it did not come in time."""
     while pgconn.is_busy():
-        select.select([pgconn.socket], [], [])
+        left = None if deadline is None else max(deadline - time.monotonic(), 0)
+        if not select.select([pgconn.socket], [], [], left)[0]:
+            return None
         pgconn.consume_input()
     return pgconn.get_result()
 

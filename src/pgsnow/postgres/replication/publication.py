@@ -28,7 +28,9 @@ where p.pubname = %(publication)s order by 1, 2
 """
 # An index with `indimmediate` false belongs to a deferrable constraint, which Postgres does not use as an identity.
 _IDENTITIES = """
-select w.at::int, format('%%I.%%I', n.nspname, l.relname), c.relkind, l.relpersistence, l.relreplident,
+select w.at::int, format('%%I.%%I', n.nspname, l.relname),
+    case when c.relkind = 'r' and exists (select from pg_inherits where inhparent = c.oid) then 'i' else c.relkind end,
+    l.relpersistence, l.relreplident,
     (select coalesce(jsonb_agg(jsonb_build_array(quote_ident(x.relname), i.indisprimary, i.indisreplident,
             array(select a.attname from unnest(i.indkey::int2[]) with ordinality k(attnum, position)
                   join pg_attribute a on a.attrelid = l.oid and a.attnum = k.attnum
@@ -94,6 +96,11 @@ def identity_problems(
 
 
 def _kind_problem(kind: str, persistence: str) -> IdentityProblem | None:
+    if kind == "i":
+        return IdentityProblem(
+            "it has child tables, whose rows the log has under their own names: write another `mode`, or an entry for"
+            " each table"
+        )
     if kind not in ("r", "p"):
         return IdentityProblem(
             f"it is a {KINDS[kind].lower()}, and the log has the changes of tables alone: write another `mode`"

@@ -75,20 +75,21 @@ class LogSession:
     def open_transactions(self) -> dict[int, int]:
         """Streamed transactions that are still open, by id, and the bytes of their changes that were read. They are
         read again from their beginning if the session is closed."""
-        return self._log.open_sizes()
+        return {xid: streamed.size for xid, streamed in self._log.streamed.items()}
 
     def read(self, until: int, budget: LogBudget = LogBudget()) -> SpooledReading:
-        """Read until every transaction is known that committed at or before `until`, or to a limit of the budget. A
-        limit holds at the first end of a transaction after it, so that every read but one of a server that does not go
-        on makes progress.
+        """Read until every transaction is known that committed at or before `until`, or to a limit of the budget.
+
+        A limit holds at the end of a transaction. Pieces of transactions that are still open do not count, nor does the
+        time before the first end: a new session begins with what an open transaction has written since long ago, and
+        would otherwise get no further than the one before it. If the server does not go on at all, the read ends too.
 
         After an error the session can only be closed; nothing of what the call read is kept. Raises SourceUnavailable,
         SlotLost, PublicationMissing, LogSpoolFull, LogMalformed, SpoolUnavailable, SpoolDenied, and what check
         raises."""
         log, limit = self._log, time.monotonic() + budget.seconds
-        reading = log.new_reading()
+        reading, silent, moved = log.new_reading(), 0, False
         try:
-            silent = 0
             while log.position < until:
                 if self._take_some(until, budget.size):
                     silent = 0
@@ -96,10 +97,9 @@ class LogSession:
                     silent += 1
                     self._ask(silent)
                 self._check_sometimes()
-                over = time.monotonic() >= limit or reading.size >= budget.size
-                over = over or len(reading.xids) >= MOST_TRANSACTIONS
-                may_end = log.position > reading.begin or silent >= _SILENT_AT_LIMIT
-                if over and may_end and log.between:
+                if not moved and log.position > reading.begin:
+                    moved, limit = True, time.monotonic() + budget.seconds
+                if (moved or silent >= _SILENT_AT_LIMIT) and log.between and self._is_over(budget, limit):
                     return log.finish(log.position, complete=False)
             return log.finish(log.position, complete=True)
         except BaseException as error:
@@ -142,6 +142,12 @@ class LogSession:
                 return self._log.reading.messages > before
             if message[0] == m.DATA or (message[0] == m.KEEPALIVE and self._moves(message)):
                 return True
+
+    def _is_over(self, budget: LogBudget, limit: float) -> bool:
+        """A limit of the read is reached."""
+        reading = self._log.reading
+        many = len(reading.xids) >= MOST_TRANSACTIONS
+        return many or time.monotonic() >= limit or reading.size - self._log.pending >= budget.size
 
     def _failed(self, error: BaseException) -> BaseException:
         """The error to raise in place of a driver's."""

@@ -13,7 +13,7 @@ from pgsnow.model.table import TargetName
 from pgsnow.snowflake.names import qualified, quote, staging_prefix, text
 from pgsnow.snowflake.sql.statements import WHOLE
 
-BEGIN, COMMIT = "BEGIN TRANSACTION", "COMMIT"
+BEGIN, COMMIT, ROLLBACK = "BEGIN TRANSACTION", "COMMIT", "ROLLBACK"
 UPDATED = "number of rows updated"
 FENCE, BATCHES = quote("FENCE"), quote("BATCHES")
 """The fence of the run that copied, and the names of the batches, each between blanks."""

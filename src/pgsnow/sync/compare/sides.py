@@ -138,6 +138,12 @@ class SourceSide:
         total = int(str(rows[0][0])) if rows else 0
         return total, keys_by_range([(0, *row[1:]) for row in rows], 1, self._may_bound)[0]
 
+    def written(self, condition: Composable, percent: float, most: int) -> list[Key]:
+        """The keys of at most so many rows for which the condition holds, in a sample of this share of the table. One
+        statement."""
+        found = self._fetch(source_sql.sampled_keys(self._keys, condition, percent, most), [KeyRange()])
+        return keys_by_range([(0, at, *row) for at, row in enumerate(found)], 1, lambda _key: True)[0]
+
     def extremes(self) -> tuple[int, int] | None:
         """The smallest and the largest key of a table whose key is one integer column; None if it is empty."""
         self.statements += 1

@@ -259,8 +259,15 @@ class SnowflakeDestination:
     def load_together(
         self, parts: Sequence[JointPart], row: ConsistentTick, most: int
     ) -> Mapping[str, PgsnowError | None]:
-        from pgsnow.sync.load.joint.together import JointLoad, load_together  # with `consistency: tick`
+        from pgsnow.sync.load.joint.together import (  # with `consistency: tick`
+            JointLoad,
+            load_together,
+            write_row,
+        )
 
+        if not parts:
+            write_row(self.session, row)
+            return {}
         loads = []
         for destination, groups in parts:
             load = cast("SnowflakeDestination", destination)._load

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from pgsnow.model.batch import Page
+from pgsnow.model.sentences import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,12 @@ class ChangeCounts:
             self.truncates + other.truncates,
         )
 
+    def __str__(self) -> str:
+        """`3 inserts, 1 delete`; empty: there are no changes."""
+        found = (("insert", self.inserts), ("update", self.updates), ("delete", self.deletes))
+        texts = [counted(count, kind) for kind, count in found if count]
+        return ", ".join([*texts, *([counted(self.truncates, "TRUNCATE")] if self.truncates else [])])
+
 
 @dataclass(frozen=True, slots=True)
 class ChangePage:
@@ -41,7 +48,6 @@ class ChangePage:
     by the source and in the order of `plan.pk`, in the types of the plan's fields. None: there is no such row.
     deleted: keys of rows that do not exist any more, in the same form; deleted_commits: as `commits`.
     truncates: the table was truncated before all these changes; the page has none from before that.
-    last_commit: the end of the last commit record among all changes.
     """
 
     page: Page
@@ -52,4 +58,3 @@ class ChangePage:
     deleted_commits: pa.Array
     truncates: bool
     counts: ChangeCounts
-    last_commit: int

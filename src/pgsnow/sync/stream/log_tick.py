@@ -20,7 +20,7 @@ from pgsnow.model.log.position import LogPosition
 from pgsnow.model.plan import TablePlan
 from pgsnow.postgres.incremental.next_checkpoint import ReadPoint, next_checkpoint
 from pgsnow.postgres.incremental.probe import Probe
-from pgsnow.postgres.incremental.streaming import stream_probe
+from pgsnow.postgres.incremental.streaming import audit_due, stream_probe
 from pgsnow.postgres.replication.reading import ChangeBlock
 from pgsnow.sync.runtime.context import Connections, EngineContext
 from pgsnow.sync.runtime.planner import Prepared
@@ -40,6 +40,8 @@ class TableLog:
     found: LogRead | None
     tick: LogTick
     has_changes: bool
+    audits: bool = False
+    """The changes that the log has delivered must be compared with the table in this run."""
 
     def blocks(self) -> Iterator[ChangeBlock]:
         """The changes that are not staged yet, in commit order. May be called again."""
@@ -79,6 +81,8 @@ class LogTick:
     """Tables that are read otherwise in this tick, although they could be read from the log."""
     _waiting: set[str] = field(default_factory=set, init=False)
     """Tables whose changes are not staged yet."""
+    ahead: set[str] = field(default_factory=set, init=False)
+    """Tables whose targets may have later states than what was read from the log."""
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     def read(self, claims: Sequence[Claim], horizon: Horizon) -> Horizon:
@@ -123,8 +127,11 @@ class LogTick:
             )
             return None
         self._waiting.add(claim.table)
+        if checkpoint.log.settled > self.found.reading.end:
+            self.ahead.add(claim.table)
         has_changes = oid in self.found.reading.tables
-        return TableLog(claim.table, oid, checkpoint.log, probe, self.found, self, has_changes)
+        audits = audit_due(prepared.plan, checkpoint, horizon)
+        return TableLog(claim.table, oid, checkpoint.log, probe, self.found, self, has_changes, audits)
 
     def _why_not(self, claim: Claim, position: LogPosition, prepared: Prepared) -> str | None:
         """Why the log cannot be continued for the table; None: nothing shows that."""
@@ -144,9 +151,7 @@ class LogTick:
 
     def can_join(self, source: str) -> bool:
         """True if this table (`schema.table`), read otherwise in this tick, can be read from the log afterwards."""
-        if self.found is not None:
-            return source not in self.found.unpublished
-        return self._reader is not None and self._reader.is_new
+        return self._reader is not None and self._reader.can_join(source)
 
     def leave(self, table: str) -> None:
         """Read the table otherwise from now on, in this tick."""

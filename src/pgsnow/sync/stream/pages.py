@@ -77,7 +77,6 @@ class _PageMaker:
         changes = joined(parts)
         parts.clear()
         counts = _counts(changes)
-        last_commit = int(changes.commits[-1])
         truncates = np.flatnonzero(changes.kinds == TRUNCATE)
         if len(truncates):
             changes = changes.part(slice(int(truncates[-1]) + 1, None))
@@ -107,7 +106,6 @@ class _PageMaker:
             deleted_commits=_good(pa.array(changes.commits[found.deleted]), deleted),
             truncates=len(truncates) > 0,
             counts=counts,
-            last_commit=last_commit,
         )
 
     def _with_whole_keys(self, changes: RawChanges, *, whole_old: bool) -> RawChanges:

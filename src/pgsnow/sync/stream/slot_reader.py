@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,15 +14,24 @@ import psycopg
 from pgsnow.ledger.slots.store import SlotClaim, SlotRefusal
 from pgsnow.model.checkpoint import Horizon
 from pgsnow.model.config.options import LogReader
+from pgsnow.model.config.table_config import TableConfig
 from pgsnow.model.errors import LeaseLost, LogGap, LogSessionUnavailable, PgsnowError, SlotBusy
-from pgsnow.model.log.slot import KnownSlot, LogState, SlotAction, SlotVerdict, measurements, slot_verdict
+from pgsnow.model.log.slot import (
+    KnownSlot,
+    LogState,
+    SlotAction,
+    SlotVerdict,
+    measurements,
+    slot_verdict,
+    unpublished,
+)
 from pgsnow.postgres.incremental.streaming import LogPoint, running_xids, still_invisible, take_log_point
 from pgsnow.postgres.replication.connection import LogSource
 from pgsnow.postgres.replication.fingerprint import inspect_log
 from pgsnow.postgres.replication.peek import LogPeek
 from pgsnow.postgres.replication.reading import LogBudget, LogReading
 from pgsnow.postgres.replication.session import LogSession, open_session
-from pgsnow.postgres.replication.slot import create_slot, drop_slot
+from pgsnow.postgres.replication.slot import create_slot, drop_slot, oldest_transaction
 from pgsnow.sync.pipeline.spool import Spool
 from pgsnow.sync.runtime.context import Connections, EngineContext
 from pgsnow.sync.runtime.log import logger
@@ -30,6 +39,10 @@ from pgsnow.sync.runtime.log import logger
 MEGABYTE = 1 << 20
 PINNED = 64 * MEGABYTE
 """Bytes of log before the confirmed position from which on a read is expensive."""
+HELD = "held_at"
+"""Figure of a slot: when changes were read that did not become durable, in seconds since 1970; None: they did."""
+ENDING_SECONDS = 5.0
+"""How long a tick waits for a session that holds the slot."""
 READ_SHARE = 0.05
 LONGEST_WAIT = 600.0
 """Seconds."""
@@ -45,8 +58,6 @@ class LogRead:
     point: LogPoint
     barred: Mapping[str, str]
     unsettled: frozenset[int] = frozenset()
-    unpublished: Mapping[str, str] = field(default_factory=dict)
-    """Those of `barred` that cannot join the log either."""
 
 
 @dataclass(eq=False)
@@ -65,8 +76,8 @@ class SlotReader:
     much; or the error, if something else reads the slot."""
     problem: str = field(default="", init=False)
     """Why the log could not be read; '' if it was."""
-    is_new: bool = field(default=False, init=False)
-    """The slot was made in this tick."""
+    _is_usable: bool = field(default=False, init=False)
+    """There is a slot that tables can join."""
     _open: ExitStack = field(default_factory=ExitStack, init=False)
     _claim: SlotClaim | None = field(default=None, init=False)
     _state: LogState | None = field(default=None, init=False)
@@ -74,6 +85,8 @@ class SlotReader:
     _found: LogRead | None = field(default=None, init=False)
     _seconds: float = field(default=0.0, init=False)
     _timeline: int | None = field(default=None, init=False)
+    _oldest: str = field(default="", init=False)
+    _audits: Mapping[str, object] = field(default_factory=dict, init=False)
 
     def read(self, horizon: Horizon, *, needed: bool = True) -> LogRead | None:
         """Read the log to its present end. None: no table can be read from it in this tick; the ledger says why. Raises
@@ -97,6 +110,10 @@ class SlotReader:
             self._trouble(claim, str(error))
         return self._found
 
+    def can_join(self, source: str) -> bool:
+        """True if this table (`schema.table`), read otherwise in this tick, can be read from the log afterwards."""
+        return self._is_usable and self._state is not None and source not in unpublished(self._state)
+
     def confirm(self) -> None:
         """Let the server remove log whose changes are durable for all tables. Idempotent. Never raises PgsnowError: the
         next tick confirms more."""
@@ -117,6 +134,9 @@ class SlotReader:
                     complete=found.reading.complete,
                     timeline=self._timeline,
                 )
+            elif found.reading.tables:
+                figures = {"seconds": round(self._seconds, 3), HELD: self.now, **self._measured()}
+                slots.advance(claim, durable, figures=figures, complete=False)
             session.confirm(durable)
         except LeaseLost:
             return
@@ -139,27 +159,20 @@ class SlotReader:
         config, known = self.context.config, claim.known
         # Before the state: if a table is altered after it, which the next tick notices, that one reads from this point.
         point = take_log_point(conn)
-        state = inspect_log(
-            conn, known.name, known.publication, [t.source for t in self.context.config.logged]
-        )
-        verdict = slot_verdict(
-            state,
-            known,
-            system=horizon.identity.system_identifier,
-            timeline=horizon.identity.timeline,
-            most_retained=config.max_retained_wal,
-            ours=config.log_slot is None,
-            forks=horizon.forks,
-        )
+        state, verdict = self._inspect(conn, known, horizon)
         self._state, self._timeline = state, horizon.identity.timeline
+        if state.retained > state.most_retained(config.max_retained_wal) // 4:
+            self._oldest = str(oldest_transaction(conn) or "")
         if verdict.action is not SlotAction.READ:
             self._follow(conn, claim, horizon, verdict)
             return None
+        self._is_usable = True
         self._forget(verdict)
         if not needed:
+            self._remember_publication(claim, state)
             return None
         if self._is_too_early(state, known):
-            self.busy = "an open transaction makes each read of the log expensive"
+            self.busy = "each read of the log is expensive"
             return None
         folder = self._open.enter_context(Spool(self.run_id)).batch_folder()
         session = self._session = self._open_session(
@@ -174,18 +187,58 @@ class SlotReader:
         if unsettled != known.unsettled:
             self.context.ledger.slots.advance(claim, known.confirmed, unsettled=unsettled, complete=False)
         barred = {**verdict.doubtful, **verdict.unpublished}
-        return LogRead(known.generation, reading, point, barred, unsettled, verdict.unpublished)
+        if due := due_audits(config.logged, known, self.now):
+            from pgsnow.sync.stream.log_audit import audit  # once a day
+
+            oids = {
+                t.name: (t.source, state.tables[str(t.source)].oid)
+                for t in due
+                if str(t.source) in state.tables
+            }
+            self._audits, lacking = audit(conn, known.figures, oids, reading, point, self.now)
+            barred = lacking | barred
+        return LogRead(known.generation, reading, point, barred, unsettled)
+
+    def _inspect(
+        self, conn: psycopg.Connection, known: KnownSlot, horizon: Horizon
+    ) -> tuple[LogState, SlotVerdict]:
+        """The state of the log, and what is done about it. The session of a worker that has just closed it, or was
+        killed, may hold the slot for a moment."""
+        config, deadline = self.context.config, time.monotonic() + ENDING_SECONDS
+        while True:
+            state = inspect_log(conn, known.name, known.publication, [t.source for t in config.logged])
+            verdict = slot_verdict(
+                state,
+                known,
+                system=horizon.identity.system_identifier,
+                timeline=horizon.identity.timeline,
+                most_retained=config.max_retained_wal,
+                ours=config.log_slot is None,
+                forks=horizon.forks,
+            )
+            if verdict.action is not SlotAction.WAIT or time.monotonic() >= deadline:
+                return state, verdict
+            self.context.stop.wait(0.1)
 
     def _is_too_early(self, state: LogState, known: KnownSlot) -> bool:
-        """While a transaction stays open for long, the server decodes the log from its begin on in each read. Then the
-        log is read less often, so that this takes no more than a part of the time (READ_SHARE)."""
-        slot, before = state.slot, known.read_at
-        if slot is None or slot.restart is None or slot.confirmed is None or before is None:
-            return False
+        """While a transaction stays open for long, the server decodes the log from its begin on in each read; while
+        changes cannot be staged, the same log is read again and again. Then it is read less often, so that this takes
+        no more than a part of the time (READ_SHARE)."""
+        slot, before, held = state.slot, known.read_at, known.figures.get(HELD)
         seconds = known.figures.get("seconds")
-        if slot.confirmed - slot.restart < PINNED or not isinstance(seconds, int | float):
+        if (
+            slot is None
+            or slot.restart is None
+            or slot.confirmed is None
+            or not isinstance(seconds, int | float)
+        ):
             return False
-        return 0 <= self.now - before.timestamp() < min(seconds / READ_SHARE, LONGEST_WAIT)
+        pause = min(seconds / READ_SHARE, LONGEST_WAIT)
+        if isinstance(held, int | float) and 0 <= self.now - held < pause:
+            return True
+        if before is None or slot.confirmed - slot.restart < PINNED:
+            return False
+        return 0 <= self.now - before.timestamp() < pause
 
     def _open_session(
         self, conn: psycopg.Connection, source: LogSource, folder: Path
@@ -218,6 +271,7 @@ class SlotReader:
         """Make the slot, as a new generation: every table is read otherwise first, and joins it then."""
         slots, self.problem = self.context.ledger.slots, why
         try:
+            slots.begin(claim)
             if drop:
                 drop_slot(conn, claim.slot)
             begin = create_slot(conn, claim.slot)
@@ -231,7 +285,7 @@ class SlotReader:
                 database=horizon.position.database if horizon.position else 0,
                 fingerprint=self._state.fingerprint if self._state else None,
             )
-            self.is_new = True
+            self._is_usable = True
         except PgsnowError as error:
             self._trouble(claim, str(error))
 
@@ -241,12 +295,19 @@ class SlotReader:
         if doubtful:
             self.context.ledger.log_positions.forget(sorted(doubtful))
 
+    def _remember_publication(self, claim: SlotClaim, state: LogState) -> None:
+        """Store the publication as it is before tables join the log, so that only later changes of it make them
+        doubtful. Tables that earlier ones make doubtful have lost their position."""
+        if state.fingerprint != claim.known.fingerprint:
+            self.context.ledger.slots.advance(
+                claim, claim.known.confirmed, fingerprint=state.fingerprint, complete=False
+            )
+
     def _trouble(self, claim: SlotClaim, why: str) -> None:
         self.problem = self.problem or why
         logger(run_id=self.run_id).warning("the log is not read", reason=why)
         with contextlib.suppress(PgsnowError):
-            figures = measurements(self._state, self.context.config.max_retained_wal) if self._state else None
-            self.context.ledger.slots.trouble(claim, why, figures)
+            self.context.ledger.slots.trouble(claim, why, self._measured())
 
     def _figures(self, reading: LogReading) -> dict[str, object]:
         newest = reading.newest_commit
@@ -256,5 +317,19 @@ class SlotReader:
             "spilled": reading.spilled,
             "seconds": round(self._seconds, 3),
             "newest_commit": newest.isoformat() if newest else None,
-            **(measurements(self._state, self.context.config.max_retained_wal) if self._state else {}),
+            HELD: None,
+            **self._measured(),
+            **self._audits,
         }
+
+    def _measured(self) -> dict[str, object]:
+        if self._state is None:
+            return {}
+        return {**measurements(self._state, self.context.config.max_retained_wal), "oldest": self._oldest}
+
+
+def due_audits(tables: Iterable[TableConfig], known: KnownSlot, now: float) -> list[TableConfig]:
+    """The tables for which the log is to be compared with their rows again."""
+    audits, made = known.figures.get("audits") or {}, known.created_at
+    first = made.timestamp() if made is not None else now
+    return [t for t in tables if t.log_audit_every and now - audits.get(t.name, first) > t.log_audit_every]

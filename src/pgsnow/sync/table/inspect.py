@@ -183,6 +183,7 @@ class Inspector:
 
             now = claim.granted_at
             compares = is_due(prepared.plan, claim.verification, claim.sweep, now, awake=False)
+        compares = compares or (log is not None and log.audits)
         return Inspection(
             claim,
             prepared,
@@ -246,8 +247,8 @@ def look_for_sweep(
     """The claim, with the moment since which a sweep is due if that is not stored yet; the state to record after
     a comparison in this run; and the sweep that is due now. Pure. mark: read before every snapshot of this run.
     confirmed: a person requested a sweep. streamed: the log shows all deletes, except those of partitions that are
-    truncated, detached or dropped by themselves; it does not show what a late statement inserts. unseen: the log does not show what was deleted until now.
-    joins: after the search it does, so the search is not put off."""
+    truncated, detached or dropped by themselves; it does not show what a late statement inserts. unseen: the log does
+    not show what was deleted until now. joins: after the search it does, so the search is not put off."""
     new = claim.checkpoint is None  # its target may be created by this run
     rule, applies = plan.delete_rule, new or claim.created_target == str(plan.target)
     if mark is None or rule.why or (rule.by_default and not applies):
@@ -269,8 +270,7 @@ def look_for_sweep(
     reasons = {
         "no search for them was completed yet": swept is None,
         "the log does not show what was deleted": unseen,
-        INSERTED_AGAIN: before.unsure_since
-        > max(0.0, last - STILL_RUNNING)
+        INSERTED_AGAIN: before.unsure_since > max(0.0, last - STILL_RUNNING)
         or last < before.unsure_until <= now,
         "the statistics of the source began again": before.statistics != state.statistics,
         PARTITION_GONE: not before.leaves.keys() <= leaves.keys(),

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pgsnow.model.errors import LogUnusable
 from pgsnow.sync.table import steps
 from pgsnow.sync.table.backfill import ChunksRemain, backfill
 from pgsnow.sync.table.context import RunContext, TableOutcome
-from pgsnow.sync.table.deferred_load import stage_or_load
+from pgsnow.sync.table.deferred_load import load_waiting, loads_now, stage_or_load
+from pgsnow.sync.table.load_schedule import is_much
 
 if TYPE_CHECKING:
     from pgsnow.sync.stream.log_tick import TableLog
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 def sync_table(run: RunContext) -> TableOutcome:
     """Sync one table once. Raises the error that stopped it; the next run then starts from the checkpoint in the
     ledger."""
+    early = stage_early(run)
     run = steps.clean_up_leftovers(run)
     if run.options.duplicates_only:
         steps.remove_duplicates(run)
@@ -29,7 +32,7 @@ def sync_table(run: RunContext) -> TableOutcome:
 
         run = follow_history(run)
     steps.follow_key_names(run)
-    if run.log is not None and follow_log(run, run.log):
+    if run.log is not None and follow_log(run, run.log, staged=early):
         return TableOutcome()
     if run.plan.config.load_every or run.plan.config.insert_only or run.claim.staged:
         at_once = stage_or_load(run)
@@ -54,12 +57,28 @@ def sync_table(run: RunContext) -> TableOutcome:
     return TableOutcome(backfilled=done is not None)
 
 
-def follow_log(run: RunContext, log: TableLog) -> bool:
-    """Load the changes that were read from the log. False: deleted rows must be searched for as well, as those of a
-    partition that was truncated, which needs a read of the table itself. Raises LogUnusable."""
-    from pgsnow.sync.table.streaming.changes import stream_changes  # with `mode: log`
+def stage_early(run: RunContext) -> bool:
+    """Stage the changes that were read from the log before anything else is sent, because with a bucket that succeeds
+    while Snowflake cannot be reached, and frees the slot. False: that was not done."""
+    if run.log is None or run.restarted:  # the ledger may have been restored, which the newest fence shows
+        return False
+    from pgsnow.sync.table.streaming.changes import stage_log  # with `mode: log`
 
-    stream_changes(run, log)
+    stage_log(run, run.log)
+    return True
+
+
+def follow_log(run: RunContext, log: TableLog, *, staged: bool) -> bool:
+    """Load the changes that were read from the log, if that is due. staged: they are staged already. False: deleted
+    rows must be searched for as well, as those of a partition that was truncated, which needs a read of the table
+    itself. Raises LogUnusable if the table must be read otherwise: what was staged is discarded then."""
+    from pgsnow.sync.table.streaming.changes import LOST, stage_log  # with `mode: log`
+
+    if not staged:
+        stage_log(run, log)
+    due = loads_now(run) or is_much(run.plan.config, run.claim.staged)
+    if due and load_waiting(run) is not None:
+        raise LogUnusable(f"{run.claim.table}: {LOST}")
     if run.table.sweep is not None:
         return False
     complete(run)
@@ -71,7 +90,7 @@ def complete(run: RunContext) -> None:
     """Steps after everything is loaded: the live view shows it, before rows are removed that a file still has. Rows
     that were deleted in the source are found, if that is due, and removed from the target. Then the ranges of a
     continuous comparison (`verify_every`) that are due are compared. With `mode: log`, the table joins the log as soon
-    as no deleted row has to be found any more."""
+    as no deleted row has to be found any more, and what came from the log is audited if that is due."""
     places = run.claim.places
     if run.plan.config.live_view or (places and places[0].get("live_view")):  # or it had one before
         run.destination.follow_live_view(sweeps=run.table.sweep is not None or bool(run.counted))
@@ -85,3 +104,7 @@ def complete(run: RunContext) -> None:
         from pgsnow.sync.table.comparison.rounds import continue_round  # rare
 
         continue_round(run)
+    if run.log is not None and run.log.audits:
+        from pgsnow.sync.table.streaming.audit import audit_log  # rare
+
+        audit_log(run)

@@ -7,7 +7,8 @@ from contextlib import closing
 from dataclasses import replace
 
 from pgsnow.ledger.claim import Claim, Refusal
-from pgsnow.model.errors import PgsnowError
+from pgsnow.model.config.table_config import TableMode
+from pgsnow.model.errors import PgsnowError, WarehouseUnusable
 from pgsnow.model.report import Status, TableReport
 from pgsnow.sync.runtime.context import EngineContext
 from pgsnow.sync.runtime.heartbeat import Heartbeat
@@ -17,12 +18,15 @@ from pgsnow.sync.runtime.report import failure_report, refused_report
 
 LONGEST_PAUSE = 3_600.0
 """Seconds."""
+LOG_PAUSE = 600.0
+"""With `mode: log`, whose changes must be staged before the slot no longer waits for the table (`joins.PATIENCE`)."""
 
 
-def pause_after(failures: int, interval: float) -> float | None:
+def pause_after(failures: int, interval: float, longest: float = LONGEST_PAUSE) -> float | None:
     """Seconds from the start of the last of so many failed runs in a row until scheduled ticks try the table again:
-    two intervals after the second one, then twice as long each time, at most an hour. None: the next tick tries it."""
-    return None if failures < 2 else min(interval * 2.0 ** min(failures - 1, 30), LONGEST_PAUSE)
+    two intervals after the second one, then twice as long each time, at most `longest`. None: the next tick tries it.
+    """
+    return None if failures < 2 else min(interval * 2.0 ** min(failures - 1, 30), longest)
 
 
 class TickOutcomes:
@@ -56,10 +60,14 @@ class TickOutcomes:
         if isinstance(error, PgsnowError) and error.code is not None:
             error = self._explained(claim, error)
         report = failure_report(self.recorders[claim.table], error)
-        if report.status is Status.ERROR and getattr(error, "backs_off", True):
+        in_log = self._context.config.table(claim.table).mode is TableMode.LOG
+        # A refused warehouse costs nothing, and meanwhile each tick stages what the log shows, which frees the slot.
+        waits = getattr(error, "backs_off", True) and not (in_log and isinstance(error, WarehouseUnusable))
+        if report.status is Status.ERROR and waits:
             entry = self._context.entries[claim.table]
             count = 1 + (claim.lasting_failures if claim.failed_entry == entry else 0)
-            seconds = pause_after(count, self._context.config.sync_interval_seconds)
+            longest = LOG_PAUSE if in_log else LONGEST_PAUSE
+            seconds = pause_after(count, self._context.config.sync_interval_seconds, longest)
             report = replace(report, retry_seconds=seconds, lasting_failures=count, failed_entry=entry)
         self.end([(claim, report)])
 

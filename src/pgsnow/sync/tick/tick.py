@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 from pgsnow.ledger.claim import Claim, Refusal
 from pgsnow.ledger.rows import ErrorRow
 from pgsnow.model.checkpoint import Horizon
+from pgsnow.model.config.options import Consistency
 from pgsnow.model.config.table_config import TableMode
 from pgsnow.model.errors import LeaseLost, LogUnusable, PgsnowError, SchemaMoved
 from pgsnow.model.report import Status, SyncReport, TableReport
@@ -92,6 +93,10 @@ class Tick:
         horizon, changed = self._find_changed()
         if horizon is not None:
             self.context.busy[self.run_id] = len(changed)
+            if self.context.config.consistency is Consistency.TICK:
+                from pgsnow.sync.tick.together import run_together
+
+                changed = run_together(self, horizon, changed)
             self._each(partial(self._run_table, horizon), changed)
             del self.context.busy[self.run_id]
         return self._report()
@@ -100,6 +105,10 @@ class Tick:
         """Complete the idle tables, load the changes that were read from the log, and return the inspections of the
         others. These are in no report, and their claims are released at the end as if they had not been inspected."""
         horizon, changed = self._find_changed()
+        if horizon is not None and self.context.config.consistency is Consistency.TICK:
+            from pgsnow.sync.tick.together import run_together
+
+            changed = run_together(self, horizon, changed)
         streamed = [found for found in changed if found.log is not None]
         if horizon is not None and streamed:  # the log is read by one process
             self._each(partial(self._run_table, horizon), streamed)
@@ -219,7 +228,7 @@ class Tick:
         report = table_report(found.recorder, left=outcome.remaining, backfilled=outcome.backfilled)
         self.outcomes.end([(found.claim, report)])
 
-    def _each(self, action: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+    def _each(self, action: Callable[[Item], Result | None], items: Sequence[Item]) -> list[Result]:
         """The action's results, in order, computed by threads. An item whose action fails is recorded and left out."""
         results = self.pool.map(partial(self._guarded, action), items)
         return [result for result in results if result is not None]

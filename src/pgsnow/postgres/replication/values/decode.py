@@ -9,9 +9,8 @@ from functools import cached_property
 import pyarrow as pa
 
 from pgsnow.model.errors import ChangesMalformed, KeyNotLogged, RelationChanged
-from pgsnow.model.log.relation import LogRelation
+from pgsnow.model.log.relation import LogColumn, LogRelation
 from pgsnow.model.plan import TablePlan
-from pgsnow.model.table import Column
 from pgsnow.model.types.mapping import Field
 from pgsnow.postgres.connection import Source
 from pgsnow.postgres.replication.values.source_values import SourceValues
@@ -91,10 +90,10 @@ class ChangeDecoder:
         for name in self.wanted:
             if name not in logged and self._columns[name].generation is None:
                 raise RelationChanged(f"{self._table}: the log has no column {name}")
-        for name, column in logged.items():
+        for name in logged:
             if name not in self._columns:
                 raise RelationChanged(f"{self._table}: column {name} in the log is new")
-            self._check_type(self._columns[name], column.type_oid, column.type_modifier)
+        self._check_types(logged.values())
         lacking = [name for name in self._plan.pk if name not in logged or not logged[name].key]
         if lacking:
             raise KeyNotLogged(
@@ -103,11 +102,15 @@ class ChangeDecoder:
             )
         self._checked.add(relation)
 
-    def _check_type(self, column: Column, oid: int, modifier: int) -> None:
-        """The column's type in the log is the plan's, or a domain over it."""
-        wanted = (column.type_oid, column.typmod)
-        if (oid, modifier) != wanted and self._values.base_of(oid, modifier) != wanted:
-            raise RelationChanged(f"{self._table}: column {column.name} has another type in the log")
+    def _check_types(self, logged: Collection[LogColumn]) -> None:
+        """Each column's type in the log is the plan's, or a domain over it."""
+        found = {column.name: (column.type_oid, column.type_modifier) for column in logged}
+        wanted = {name: (self._columns[name].type_oid, self._columns[name].typmod) for name in found}
+        if others := [name for name in found if found[name] != wanted[name]]:
+            bases = self._values.bases([found[name] for name in others])
+            for name in others:
+                if bases.get(found[name]) != wanted[name]:
+                    raise RelationChanged(f"{self._table}: column {name} has another type in the log")
 
     def decoded(self, field: Field, texts: pa.Array) -> pa.Array:
         """The column that COPY would deliver for this field. Raises ChangesMalformed, RelationChanged,

@@ -26,13 +26,14 @@ _OWN_CASTS = SQL(
     " and castsource = any ({}::oid[])"
 )
 _NAMES = SQL("select format_type(oid, typmod) from unnest({}::oid[], {}::int[]) t(oid, typmod)")
-_BASE = SQL("""
-with recursive base(oid, modifier) as (
-    select {oid}::oid, {modifier}::int
+_BASES = SQL("""
+with recursive base(place, oid, modifier) as (
+    select place, oid, modifier from unnest({}::oid[], {}::int[]) with ordinality t(oid, modifier, place)
     union all
-    select typbasetype, typtypmod from base join pg_type on pg_type.oid = base.oid where typtype = 'd'
+    select place, typbasetype, typtypmod from base join pg_type on pg_type.oid = base.oid where typtype = 'd'
 )
-select base.oid::bigint, base.modifier from base join pg_type on pg_type.oid = base.oid where typtype <> 'd'
+select place, base.oid::bigint, base.modifier
+from base join pg_type on pg_type.oid = base.oid where typtype <> 'd'
 """)
 _FORMULAS = SQL(
     "select a.attname::text, pg_get_expr(d.adbin, d.adrelid) from pg_attribute a join pg_attrdef d"
@@ -64,11 +65,13 @@ class SourceValues:
             rows = connection.rows(sql.text_of(_OWN_CASTS.format(_oids(oids))))
         return frozenset(int(oid) for (oid,) in rows)
 
-    def base_of(self, oid: int, modifier: int) -> tuple[int, int] | None:
-        """The type under all domains, and its modifier; None: the type does not exist any more."""
+    def bases(self, types: Sequence[tuple[int, int]]) -> dict[tuple[int, int], tuple[int, int]]:
+        """For each of these types (oid, modifier) the one under all domains. Types that do not exist any more are left
+        out."""
+        oids, modifiers = _oids([oid for oid, _ in types]), Literal([modifier for _, modifier in types])
         with self._transaction() as connection:
-            rows = connection.rows(sql.text_of(_BASE.format(oid=Literal(oid), modifier=Literal(modifier))))
-        return (int(rows[0][0]), int(rows[0][1])) if rows else None
+            rows = connection.rows(sql.text_of(_BASES.format(oids, modifiers)))
+        return {types[int(place) - 1]: (int(oid), int(modifier)) for place, oid, modifier in rows}
 
     def converted(self, field: Field, column: Column, texts: pa.Array) -> pa.Array:
         """The column that COPY would deliver for these texts (string). Equal ones are sent once.

@@ -26,7 +26,8 @@ _OID, _TAG, _COUNT, _VALUES = 1, 5, 6, 8
 _SHORTEST = _VALUES
 _TRUNCATED = 6
 """Offset of the oids in a truncate."""
-_KINDS = frozenset({INSERT, UPDATE, DELETE, TRUNCATE})
+_IS_KIND = np.isin(np.arange(256), [INSERT, UPDATE, DELETE, TRUNCATE])
+"""By byte: whether a message begins with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ def raw_changes(block: ChangeBlock, wanted: Collection[str]) -> RawChanges:
     if (block.lengths < _SHORTEST).any() or int(ends[-1]) != len(memory) or len(memory) >= 2**31:
         raise malformed(block, "the messages do not fill their block")
     kinds = memory[starts]
-    if not np.isin(kinds, list(_KINDS)).all():
+    if not _IS_KIND[kinds].all():
         raise malformed(block, "a message of an unknown kind")
     has_rows = kinds != TRUNCATE
     _check_truncates(block, memory, starts[~has_rows], ends[~has_rows])
@@ -224,17 +225,20 @@ def _column(memory: Numbers, cells: _Cells) -> RawColumn:
     count = len(cells.starts)
     missing = cells.kinds != _TEXT
     unchanged = cells.kinds == _UNCHANGED
-    ordered = count == 0 or bool((cells.starts[1:] >= (cells.starts + cells.sizes)[:-1]).all())
-    order = np.arange(count) if ordered else np.argsort(cells.starts, kind="stable")
+    starts, ends, order = cells.starts, cells.starts + cells.sizes, None
+    if count and (starts[1:] < ends[:-1]).any():
+        order = np.argsort(starts, kind="stable")
+        starts, ends = starts[order], ends[order]
     edges = np.empty(2 * count + 1, np.int32)
-    edges[0:-1:2] = cells.starts[order]
-    edges[1::2] = (cells.starts + cells.sizes)[order]
+    edges[0:-1:2] = starts
+    edges[1::2] = ends
     edges[-1] = edges[-2] if count else 0
     by_turns = pa.Array.from_buffers(
         pa.string(), 2 * count, [None, pa.py_buffer(edges), pa.py_buffer(memory)]
     )
-    wanted = np.empty(count, np.int32)
-    wanted[order] = 2 * np.arange(count, dtype=np.int32)
+    wanted = np.arange(0, 2 * count, 2, dtype=np.int32)
+    if order is not None:
+        wanted[order] = wanted.copy()
     texts = by_turns.take(pa.array(wanted))
     if missing.any():
         bitmap = pa.py_buffer(np.packbits(~missing, bitorder="little"))

@@ -23,6 +23,7 @@ from pgsnow.snowflake.sql.statements import create_staging
 from pgsnow.snowflake.stage.stage import Stage
 from pgsnow.snowflake.statement import SqlStatement, Step
 from pgsnow.sync.load.context import LoadContext
+from pgsnow.sync.load.open_batches import SESSION
 
 Placed = Sequence[tuple[StagedBatch, Stage]]
 """Staged batches, each with the stage that holds its files."""
@@ -79,6 +80,10 @@ def prepared(
     expected = None if change.kinds.truncates else load.expected
     places = [stage.origin(batch.layout.target, batch.batch) for batch, stage in batches]
     known = [place for place in places if place is not None]
+    if sessions := left_sessions(load):
+        from pgsnow.sync.load.insert_only.copy_once import end_transactions  # after a worker was killed
+
+        end_transactions(session, sessions)
     load.batches.running(session.number)
     if len(known) < len(places) or not load.target.reads_files or expected is None:
         _look(load, session, change)
@@ -86,6 +91,12 @@ def prepared(
         return change, change.from_table(into), [_staging(change, into), *copies(into, batches)]
     load.batches.leaves(into, files=False)
     return change, change.from_files(known, counted=expected is not None), []
+
+
+def left_sessions(load: LoadContext) -> list[int]:
+    """Sessions in which an earlier run, which did not end, may have left a transaction open."""
+    names = load.table.claim.open_batches
+    return [int(name.removeprefix(SESSION)) for name in names if name.startswith(SESSION)]
 
 
 def _look(load: LoadContext, session: Session, change: ChangeLoad) -> None:

@@ -8,22 +8,24 @@ docs/decisions/60-changes-are-merged-as-they-are-staged.md
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 
 from pgsnow.model.batch import LoadResult
 from pgsnow.model.deferred_batch import StagedBatch
-from pgsnow.model.errors import PgsnowError, WriteConflict
+from pgsnow.model.errors import PgsnowError, TargetMissing, TargetUnavailable, WriteConflict
+from pgsnow.model.key_range import Key
 from pgsnow.model.log.consistent_tick import ConsistentTick
 from pgsnow.model.sentences import counted
+from pgsnow.snowflake.load.changes import ChangeLoad, ChangeSource
 from pgsnow.snowflake.session import LONGEST_TAG, Session
 from pgsnow.snowflake.sql import ticks as sql
-from pgsnow.snowflake.sql.batch_record import BEGIN, COMMIT
+from pgsnow.snowflake.sql.batch_record import BEGIN, COMMIT, ROLLBACK
 from pgsnow.sync.load.changes.merge import Placed, merged, prepared
 from pgsnow.sync.load.context import LoadContext
 from pgsnow.sync.load.deferred import load_staged, note_loaded, stage_of_batch
 from pgsnow.sync.load.insert_only.copy_once import end_transactions
-from pgsnow.sync.load.open_batches import SESSION
+from pgsnow.sync.load.session import RunSession
 
 ALONE = "loaded on its own: the tick has {}, more than max_rows_per_tick"
 LACKING = "some rows are read from the source after the tick, as the log did not have all columns"
@@ -53,7 +55,18 @@ class _Attempts:
     row: ConsistentTick
     current: JointLoad | None = None
     sessions: set[int] = field(default_factory=set)
+    created: bool = False
+    """PGSNOW_TICKS was created, as it was not there."""
     results: dict[str, list[LoadResult]] = field(default_factory=dict)
+    before: list[tuple[JointLoad, int | None, list[Key]]] = field(default_factory=list)
+    """Each target as it was known before: its rows, and the keys of rows that are not whole."""
+
+    def restore(self) -> None:
+        """After a failed attempt, which was rolled back, unless only the answer to its COMMIT was lost."""
+        for part, rows, incomplete in self.before:
+            part.load.session.failed = part.load.session.lost = True
+            part.load.table.rows = rows
+            part.load.table.incomplete[:] = incomplete
 
 
 def load_together(
@@ -67,20 +80,21 @@ def load_together(
     if not parts:
         return outcomes
     leader = parts[0].load.session
-    leader.do(lambda session: session.execute(sql.create_ticks(row)))
     if rows > most:
         return _one_by_one(parts, row, rows)
     attempts = _Attempts(row)
     while active:
         attempts.row = replace(row, left_out={**row.left_out, **_reasons(outcomes)})
-        before = [(part, part.load.table.rows, list(part.load.table.incomplete)) for part in active]
+        attempts.before = [(part, part.load.table.rows, list(part.load.table.incomplete)) for part in active]
         try:
             leader.alone(lambda session: _transaction(session, active, attempts))
         except PgsnowError as error:
             failed = attempts.current
-            for part, count, incomplete in before:
-                part.load.session.failed, part.load.table.rows = True, count
-                part.load.table.incomplete[:] = incomplete
+            attempts.restore()
+            if failed is None and isinstance(error, TargetMissing) and not attempts.created:
+                _create_ticks(leader, row)
+                attempts.created = True
+                continue
             if failed is None or (error.transient and not isinstance(error, WriteConflict)):
                 raise
             outcomes[failed.table] = error
@@ -96,12 +110,17 @@ def load_together(
     return outcomes
 
 
+def write_row(session: RunSession, row: ConsistentTick) -> None:
+    """Write the row of a tick that loads no table together with others. Idempotent."""
+    session.do(lambda own: own.execute(sql.create_ticks(row)))
+    session.do(lambda own: own.execute(sql.write_tick(row, [])))
+
+
 def _transaction(session: Session, parts: Sequence[JointLoad], attempts: _Attempts) -> None:
     """One attempt."""
-    earlier = attempts.sessions | {number for part in parts for number in _sessions(part)}
-    if earlier:
-        end_transactions(session, earlier)
-    again = bool(attempts.sessions)
+    if again := bool(attempts.sessions):
+        attempts.restore()
+        end_transactions(session, attempts.sessions)
     attempts.sessions.add(session.number)
     attempts.current = None
     if again and int(session.execute(sql.count_tick(attempts.row)).rows[0][0]):
@@ -120,15 +139,30 @@ def _transaction(session: Session, parts: Sequence[JointLoad], attempts: _Attemp
     attempts.current = None
     attempts.results.clear()
     session.execute(BEGIN)
+    try:
+        _load_all(session, ready, attempts)
+    except PgsnowError as error:
+        if not isinstance(error, TargetUnavailable):  # else it ends with the session
+            with suppress(PgsnowError):
+                session.execute(ROLLBACK)
+        raise
+    parts[0].load.recorder.tell("inserted")
+
+
+def _load_all(
+    session: Session, ready: Sequence[tuple[JointLoad, ChangeLoad, ChangeSource]], attempts: _Attempts
+) -> None:
+    """The statements of the transaction after its BEGIN."""
+    parts = {part.table: part for part, _, _ in ready}
     for part, change, source in ready:
         attempts.current = part
         with _tagged(part, session) as own:
             result = merged(part.load, own, change, source, [])
         attempts.results[part.table] = [*attempts.results.get(part.table, ()), result]
     attempts.current = None
-    lacking = {part.table: LACKING for part in parts if part.load.table.incomplete}
+    lacking = {table: LACKING for table, part in parts.items() if part.load.table.incomplete}
     written = replace(attempts.row, left_out={**attempts.row.left_out, **lacking})
-    session.execute(sql.write_tick(written, [part.table for part in parts if part.table not in lacking]))
+    session.execute(sql.write_tick(written, [table for table in parts if table not in lacking]))
     session.execute(COMMIT)
 
 
@@ -144,8 +178,13 @@ def _one_by_one(parts: Sequence[JointLoad], row: ConsistentTick, rows: int) -> d
             outcomes[part.table] = error
     why = {table: ALONE.format(counted(rows, "changed row")) for table in outcomes}
     written = replace(row, left_out={**row.left_out, **why, **_reasons(outcomes)}, together=False)
+    _create_ticks(parts[0].load.session, row)
     parts[0].load.session.do(lambda session: session.execute(sql.write_tick(written, [])))
     return outcomes
+
+
+def _create_ticks(session: RunSession, row: ConsistentTick) -> None:
+    session.do(lambda session: session.execute(sql.create_ticks(row)))
 
 
 def _reasons(outcomes: Mapping[str, PgsnowError | None]) -> dict[str, str]:
@@ -154,12 +193,6 @@ def _reasons(outcomes: Mapping[str, PgsnowError | None]) -> dict[str, str]:
 
 def _placed(part: JointLoad, batches: Sequence[StagedBatch]) -> Placed:
     return [(batch, stage_of_batch(part.load, batch)) for batch in batches]
-
-
-def _sessions(part: JointLoad) -> list[int]:
-    """Sessions in which an earlier run may have left a transaction open."""
-    names = part.load.table.claim.open_batches
-    return [int(name.removeprefix(SESSION)) for name in names if name.startswith(SESSION)]
 
 
 @contextmanager

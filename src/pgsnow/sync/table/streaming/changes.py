@@ -15,34 +15,22 @@ from pgsnow.sync.load.loader import Deferred
 from pgsnow.sync.pipeline.load_batches import LoadBatchWriter, PageStream
 from pgsnow.sync.pipeline.spool import Spool
 from pgsnow.sync.stream.batch_keys import BatchKeys
+from pgsnow.sync.stream.change_page import ChangeCounts
 from pgsnow.sync.stream.log_tick import TableLog
 from pgsnow.sync.stream.pages import change_pages
 from pgsnow.sync.table.context import RunContext
 from pgsnow.sync.table.deferred_load import (
     has_lost_rows,
-    load_waiting,
-    loads_now,
     note_staged,
     record_staged,
 )
-from pgsnow.sync.table.load_schedule import is_much
 
 LOST = "the target or its stage does not have what was loaded or staged before"
 
 
-def stream_changes(run: RunContext, log: TableLog) -> None:
-    """Stage the table's changes, record that, and load what is staged if that is due. Raises LogUnusable if the table
-    must be read otherwise: nothing of the changes is recorded then, or what was staged is discarded."""
-    stage_log(run, log)
-    log.staged()
-    if loads_now(run) or is_much(run.plan.config, run.claim.staged):
-        again = load_waiting(run)
-        if again is not None:
-            raise LogUnusable(f"{run.claim.table}: {LOST}")
-
-
 def stage_log(run: RunContext, log: TableLog) -> None:
-    """Stage the changes, and record them with the position up to which the log was read."""
+    """Stage the changes, and record them with the position up to which the log was read; then the slot may be
+    confirmed to there. Raises LogUnusable if the table must be read otherwise; nothing is recorded then."""
     new: list[StagedBatch] = []
     waiting, checkpoint = run.claim.staged, log.checkpoint(run.plan, run.checkpoint, run.horizon)
     with Spool(run.claim.run_id) as spool:
@@ -70,13 +58,15 @@ def stage_log(run: RunContext, log: TableLog) -> None:
         if run.recorder.rows_rejected:
             run.rejected.judge_older_versions(run.destination.held_keys, only_unknown=True)
         record_staged(run, new, checkpoint, run.destination.definition(run.drift))
+    log.staged()
     note_staged(run, new)
 
 
 def pages_of(run: RunContext, log: TableLog) -> Iterator[Page]:
     """The changes as pages for the writer of load batches."""
-    keys, rows = BatchKeys(run.plan.pk), 0
+    keys, rows, counts = BatchKeys(run.plan.pk), 0, ChangeCounts()
     for found in change_pages(log.blocks(), run.plan, run.source):
+        counts += found.counts
         apart = rows >= run.plan.config.max_rows_per_load or not keys.admits(found)
         if apart:
             keys, rows = BatchKeys(run.plan.pk), 0
@@ -93,3 +83,5 @@ def pages_of(run: RunContext, log: TableLog) -> Iterator[Page]:
             apart=apart,
         )
         yield replace(found.page, changes=changes)
+    if text := str(counts):
+        run.recorder.events.append(text)
