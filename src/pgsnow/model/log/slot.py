@@ -66,8 +66,9 @@ class PublicationState:
 class LogTable:
     """A table that is to be read from the log. identity: pg_class.relreplident. filtered: the publication has a row
     filter for it. columns: those that the publication has, if not all of them (numbers, as in pg_attribute.attnum).
-    key: the columns of its replica identity; None: those of its partitions count, or all columns belong to it. hidden:
-    why its changes do not arrive under its name although it is published; '': they do."""
+    key: the columns of its replica identity; None: those of its partitions count, or all columns belong to it. divided:
+    'p' if it is partitioned, 'c' if it has child tables, else ''. hidden: why its changes do not
+    arrive under its name although it is published; '': they do."""
 
     oid: int
     identity: str
@@ -75,6 +76,7 @@ class LogTable:
     filtered: bool = False
     columns: tuple[int, ...] = ()
     key: frozenset[int] | None = None
+    divided: str = ""
     hidden: str = ""
 
     def shows(self, key: Collection[int]) -> bool:
@@ -317,6 +319,10 @@ def unpublished(state: LogState) -> dict[str, str]:
             found[name] = "the publication has a row filter for it"
         elif table.hidden:
             found[name] = table.hidden
+        elif table.divided == "c":
+            found[name] = "it has child tables, whose rows the log has under their own names"
+        elif table.divided == "p" and not (state.publication and state.publication.via_root):
+            found[name] = "the publication has the rows of its partitions under their own names"
     return found
 
 
