@@ -158,8 +158,12 @@ def test_the_publication_follows_the_table_list_and_is_dropped_with_the_slot(wor
         "select pubinsert, pubupdate, pubdelete, pubtruncate, pubviaroot from pg_publication"
     ) == [(True,) * 5]
     assert world.sql("select rowfilter from pg_publication_tables") == [(None,)]
+    world.tables[0] |= {"mode": "xmin"}
+    assert [(found.level, found.fix) for found in checked(world)] == [("warning", "pgsnow log drop")]
     assert len(tear_down(world.config, world.settings, holder="me")) == 2
     assert tear_down(world.config, world.settings, holder="me") == ()
+    assert checked(world) == []
+    world.tables = [entry("silent")]
     assert world.sql("select count(*) from pg_publication") == [(0,)]
     assert world.sql("select count(*) from pg_replication_slots where database = current_database()") == [
         (0,)

@@ -112,7 +112,7 @@ class _Checks:
                     )  # fmt: skip
                     self.results.extend(found)
                     self.ready.extend([ready] if ready else [])
-        if any(table.mode is TableMode.LOG for table in chosen):
+        if any(table.mode is TableMode.LOG for table in chosen) or (self.known and not self.config.logged):
             self._log()
 
     def _log(self) -> None:

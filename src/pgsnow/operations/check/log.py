@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 import psycopg
 
 from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.config.options import LogReader
 from pgsnow.model.config.sync_config import SyncConfig
+from pgsnow.model.errors import PgsnowError
 from pgsnow.model.log.slot import SlotAction, server_problem
 from pgsnow.operations.check.result import CheckResult, failed, ok, warning
 from pgsnow.operations.log.inspect import LogInspection, inspect
 from pgsnow.postgres.catalog.log_rights import LogFacts, log_facts
+from pgsnow.postgres.errors import translating
 
 LOG = "log"
 _SETUP = "pgsnow log setup"
@@ -20,8 +23,10 @@ MEGABYTE = 1 << 20
 
 
 def check_log(config: SyncConfig, ledger: Ledger, conn: psycopg.Connection) -> Iterator[CheckResult]:
-    """The results; none if no table has `mode: log`. Raises SourceUnavailable, LedgerUnavailable."""
+    """The results; without tables with `mode: log`, only about slots that are left. Raises SourceUnavailable,
+    LedgerUnavailable."""
     if not config.logged:
+        yield from _left_slots(ledger, conn)
         return
     found, facts = inspect(config, ledger, conn), log_facts(conn)
     yield from _role(facts, config)
@@ -36,6 +41,22 @@ def check_log(config: SyncConfig, ledger: Ledger, conn: psycopg.Connection) -> I
             yield warning(named[source], f"is not read from the log yet: {why}", _SETUP)
     if server_problem(found.state) is None:
         yield from _limits(found, facts)
+
+
+def _left_slots(ledger: Ledger, conn: psycopg.Connection) -> Iterator[CheckResult]:
+    """Slots that nothing reads any more, and that make the server keep its log."""
+    made: list[str] = []
+    with suppress(PgsnowError):  # a ledger of an older version knows no slots
+        made = [row.known.name for row in ledger.slots.all() if row.known.generation]
+    with translating():
+        query = "select slot_name from pg_replication_slots where slot_name = any (%s)"
+        left = [name for (name,) in conn.execute(query, [made]).fetchall()] if made else []
+    for name in left:
+        yield warning(
+            LOG,
+            f"no table has mode: log any more, and the slot {name} still holds back the source's log",
+            "pgsnow log drop",
+        )
 
 
 def _role(facts: LogFacts, config: SyncConfig) -> Iterator[CheckResult]:

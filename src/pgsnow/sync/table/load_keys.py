@@ -28,3 +28,8 @@ def load_keys(run: RunContext, keys: Sequence[Key], *, selected: bool = False, f
             run.rejected.flush()
             loader.load(batch)
         run.rejected.flush()
+    checkpoint = run.claim.checkpoint
+    if checkpoint is not None and checkpoint.log is not None and not run.claim.staged:
+        from pgsnow.sync.table.changes.incomplete_rows import settle_at_present  # with `mode: log`
+
+        settle_at_present(run)

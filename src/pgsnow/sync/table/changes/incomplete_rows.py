@@ -32,6 +32,13 @@ def complete_rows(run: RunContext, first_batch: int) -> None:
     )
 
 
+def settle_at_present(run: RunContext) -> None:
+    """Note that rows were just read from the source and loaded, which the log shows in an older state first."""
+    with closing(run.source.connect()) as conn:
+        run.table.settled = take_log_point(conn).lsn
+    settle(run)
+
+
 def settle(run: RunContext) -> None:
     """Note in the checkpoint that the target may have changes of the log up to where these rows were read."""
     checkpoint, settled = run.claim.checkpoint, run.table.settled
