@@ -230,7 +230,7 @@ LEDGER = {
     "what is used": (
         "grant select on pgsnow_migrations to {role}; grant select, update on pgsnow_ledger to {role};"
         " grant select, insert, update on sync_watermarks, sync_errors, sync_horizon, sync_chunks, sync_warehouses,"
-        " sync_counters, sync_checks, sync_heartbeats to {role};"
+        " sync_counters, sync_checks, sync_heartbeats, sync_slots to {role};"
         " grant select, insert, delete on sync_logs to {role};"
         " grant select, insert, update, delete on sync_backfills, sync_hours, sync_requests, sync_ticks, sync_alerts,"
         " sync_budget, sync_loaded_files, sync_alert_messages to {role}",

@@ -36,5 +36,7 @@ def plain_role(postgres: EmbeddedPostgres) -> str:
     import psycopg
 
     with psycopg.connect(postgres.dsn(), autocommit=True) as admin:
-        admin.execute("create role plain_reader login")
+        admin.execute(
+            "do $$ begin create role plain_reader login; exception when duplicate_object then null; end $$"
+        )
     return "plain_reader"

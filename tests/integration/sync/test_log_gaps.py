@@ -29,14 +29,16 @@ def log_world(world: World) -> Iterator[World]:
     )
 
 
-def tick(world: World) -> dict[str, TableReport]:
+def tick(world: World, *, search: bool = False) -> dict[str, TableReport]:
+    """search: deleted rows are searched for now, and not only when that takes a small part of the time."""
     with world.engine() as engine:
-        return {table.table: table for table in engine.tick(requested=True).tables}
+        report = engine.tick(requested=True, confirm_deletes=search)
+        return {table.table: table for table in report.tables}
 
 
-def synced(world: World, *, streams: bool = True) -> dict[str, TableReport]:
+def synced(world: World, *, streams: bool = True, search: bool = False) -> dict[str, TableReport]:
     """A tick without errors, after which both sides are equal. streams: everything came from the log."""
-    reports = tick(world)
+    reports = tick(world, search=search)
     assert [report.error for report in reports.values() if report.error] == []
     world.assert_equal()
     if streams:
