@@ -226,7 +226,7 @@ def note_loaded(run: RunContext, waiting: Sequence[StagedBatch], first_batch: in
     with run.recorder.timed("checkpoint"):
         run.table.staged_loaded()
         if run.table.settled:
-            from pgsnow.sync.table.changes.incomplete_rows import settle  # rare
+            from pgsnow.sync.table.load_keys import settle  # rare
 
             settle(run)
     if run.claim.checkpoint is not None:

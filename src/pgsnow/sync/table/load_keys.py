@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import replace
 
+from pgsnow.postgres.incremental.streaming import take_log_point
 from pgsnow.postgres.read.by_key import read_keys
 from pgsnow.sync.load.choose import LoadFacts
 from pgsnow.sync.pipeline.load_batches import LoadBatchWriter, PageStream
@@ -30,6 +33,19 @@ def load_keys(run: RunContext, keys: Sequence[Key], *, selected: bool = False, f
         run.rejected.flush()
     checkpoint = run.claim.checkpoint
     if checkpoint is not None and checkpoint.log is not None and not run.claim.staged:
-        from pgsnow.sync.table.changes.incomplete_rows import settle_at_present  # with `mode: log`
-
         settle_at_present(run)
+
+
+def settle_at_present(run: RunContext) -> None:
+    """Note that rows were just read from the source and loaded, which the log shows in an older state first."""
+    with closing(run.source.connect()) as conn:
+        run.table.settled = take_log_point(conn).lsn
+    settle(run)
+
+
+def settle(run: RunContext) -> None:
+    """Note in the checkpoint that the target may have changes of the log up to where these rows were read."""
+    checkpoint, settled = run.claim.checkpoint, run.table.settled
+    if checkpoint is not None and checkpoint.log is not None and settled > checkpoint.log.settled:
+        run.table.advance(checkpoint.evolve(log=replace(checkpoint.log, settled=settled)))
+    run.table.settled = 0

@@ -7,7 +7,6 @@ version of the row was rejected, or the row had another key, and it is not certa
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import replace
 
 from pgsnow.model.sentences import counted, were
 from pgsnow.postgres.incremental.streaming import take_log_point
@@ -30,18 +29,3 @@ def complete_rows(run: RunContext, first_batch: int) -> None:
     run.recorder.events.append(
         f"{counted(len(keys), 'row')} {were(len(keys))} read from the source: the log did not have all columns"
     )
-
-
-def settle_at_present(run: RunContext) -> None:
-    """Note that rows were just read from the source and loaded, which the log shows in an older state first."""
-    with closing(run.source.connect()) as conn:
-        run.table.settled = take_log_point(conn).lsn
-    settle(run)
-
-
-def settle(run: RunContext) -> None:
-    """Note in the checkpoint that the target may have changes of the log up to where these rows were read."""
-    checkpoint, settled = run.claim.checkpoint, run.table.settled
-    if checkpoint is not None and checkpoint.log is not None and settled > checkpoint.log.settled:
-        run.table.advance(checkpoint.evolve(log=replace(checkpoint.log, settled=settled)))
-    run.table.settled = 0
