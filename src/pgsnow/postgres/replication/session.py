@@ -30,10 +30,10 @@ from pgsnow.postgres.replication.reading import LogBudget
 from pgsnow.postgres.replication.spool import MEMORY, SpoolBudget
 from pgsnow.postgres.replication.spooled import SpooledReading
 
-_QUIET, _QUIET_LONGEST = 0.02, 0.5
+_QUIET, _QUIET_LONGEST = 0.005, 0.5
 """Seconds without a message after which the server is asked how far it is: at first, and after many times."""
-_SILENT_UNTIL_FLUSH = 2
-_SILENT_AT_LIMIT = 8
+_SILENT_UNTIL_FLUSH = 1
+_SILENT_AT_LIMIT = 10
 """Times that the server was asked in vain: until it is told to write its log to disk, and until a read that has reached
 its limit ends although nothing came."""
 MOST_TRANSACTIONS = 1_000_000
@@ -90,6 +90,7 @@ class LogSession:
         log, limit = self._log, time.monotonic() + budget.seconds
         reading, silent, moved = log.new_reading(), 0, False
         try:
+            self._send(reply=True)  # a server that has nothing to send says so at once
             while log.position < until:
                 if self._take_some(until, budget.size):
                     silent = 0
