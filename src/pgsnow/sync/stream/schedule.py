@@ -11,6 +11,8 @@ PINNED = 64 << 20
 """Bytes of log before the confirmed position from which on a read is expensive."""
 HELD = "held_at"
 """Figure of a slot: when changes were read that did not become durable, in seconds since 1970; None: they did."""
+USEFUL = 10_000
+"""Messages a second from which on a read took its time for what it read, and not for what it read again."""
 READ_SHARE = 0.05
 LONGEST_WAIT = 600.0
 """Seconds."""
@@ -27,7 +29,9 @@ def is_too_early(state: LogState, known: KnownSlot, now: float) -> bool:
     pause = min(seconds / READ_SHARE, LONGEST_WAIT)
     if isinstance(held, int | float) and 0 <= now - held < pause:
         return True
-    if before is None or slot.confirmed - slot.restart < PINNED:
+    messages = known.figures.get("messages")
+    was_useful = isinstance(messages, int) and messages >= seconds * USEFUL
+    if before is None or slot.confirmed - slot.restart < PINNED or was_useful:
         return False
     return 0 <= now - before.timestamp() < pause
 
