@@ -87,7 +87,10 @@ def test_each_way_to_lose_the_log_ends_in_an_ordinary_read(log_world: World) -> 
             f"select pg_drop_replication_slot('{name}')",
             f"select pg_create_logical_replication_slot('{name}', 'pgoutput')",
         ],
-        "slot moved": [f"select pg_replication_slot_advance('{name}', pg_current_wal_insert_lsn())"],
+        "slot moved": [
+            "update notes set text = 'passed over' where id = 4",
+            f"select pg_replication_slot_advance('{name}', pg_current_wal_insert_lsn())",
+        ],
         "publication made again": [
             "drop publication pgsnow_test",
             "create publication pgsnow_test for table users, notes",

@@ -66,9 +66,8 @@ class PublicationState:
 class LogTable:
     """A table that is to be read from the log. identity: pg_class.relreplident. filtered: the publication has a row
     filter for it. columns: those that the publication has, if not all of them (numbers, as in pg_attribute.attnum).
-    key: the columns of its replica identity; None: those of its partitions count, or all columns belong to it. divided:
-    'p' if it is partitioned, 'c' if it has child tables, else ''. hidden: why its changes do not
-    arrive under its name although it is published; '': they do."""
+    key: the columns of its replica identity; None: those of its partitions count, or all columns belong to it. hidden:
+    why its changes do not arrive under its name although it is published; '': they do."""
 
     oid: int
     identity: str
@@ -76,7 +75,6 @@ class LogTable:
     filtered: bool = False
     columns: tuple[int, ...] = ()
     key: frozenset[int] | None = None
-    divided: str = ""
     hidden: str = ""
 
     def shows(self, key: Collection[int]) -> bool:
@@ -199,14 +197,13 @@ def slot_verdict(
     system: str = "",
     timeline: int = 0,
     most_retained: int | None = None,
-    own_pid: int | None = None,
     ours: bool = True,
     forks: Sequence[tuple[int, int]] = (),
 ) -> SlotVerdict:
     """Decide about the slot, from what the server shows now and what the ledger knows.
 
     system, timeline: of the server now ('' and 0: not known). most_retained: `max_retained_wal` in bytes; None: the
-    default. own_pid: the server process of our own session that is kept open, if any. ours: the slot's name is derived
+    default. ours: the slot's name is derived
     from this ledger's id, so that one which the ledger does not know may be replaced. forks: as in Horizon: a standby
     that took over with everything that was read, and with the slot, is read on. The horizon must have been taken
     before `state`: a change of the publication after that horizon is then noticed now or by the next tick, and the
@@ -220,7 +217,7 @@ def slot_verdict(
             f"the replication slot {known.name} is another program's (plugin {slot.plugin}, database {slot.database})",
             "Write another name as `log_slot`.",
         )
-    if slot is not None and slot.active_pid not in (None, own_pid):
+    if slot is not None and slot.active_pid is not None:
         return SlotVerdict(
             SlotAction.WAIT, f"the replication slot {known.name} is in use by process {slot.active_pid}"
         )
@@ -319,10 +316,6 @@ def unpublished(state: LogState) -> dict[str, str]:
             found[name] = "the publication has a row filter for it"
         elif table.hidden:
             found[name] = table.hidden
-        elif table.divided == "c":
-            found[name] = "it has child tables, whose rows the log has under their own names"
-        elif table.divided == "p" and not (state.publication and state.publication.via_root):
-            found[name] = "the publication has the rows of its partitions under their own names"
     return found
 
 

@@ -63,8 +63,6 @@ select current_setting('server_version_num')::int, current_setting('wal_level'),
               where i.indrelid = t.oid and case t.relreplident when 'i' then i.indisreplident
                 else i.indisprimary and i.indimmediate end)
         end,
-        case when t.relkind = 'p' then 'p' when exists (select from pg_inherits where inhparent = t.oid) then 'c'
-            else '' end,
         (select md5(string_agg(concat_ws('/', a.attnum, a.xmin), ' ' order by a.attnum)) from pg_attribute a
          where a.attrelid = t.oid and a.attnum > 0),
         t.relpersistence <> 'p' or exists (
@@ -74,12 +72,16 @@ select current_setting('server_version_num')::int, current_setting('wal_level'),
             select from p, pg_partition_ancestors(t.oid) up join pg_class r on r.oid = up.relid
             where (options ->> 'pubviaroot')::boolean and up.relid <> t.oid and (puballtables
                 or r.relnamespace in (select nspid from ns)
-                or exists (select from pg_publication_rel m where m.prpubid = p.oid and m.prrelid = r.oid)))
+                or exists (select from pg_publication_rel m where m.prpubid = p.oid and m.prrelid = r.oid))),
+        t.relkind <> 'p' and exists (select from pg_inherits where inhparent = t.oid),
+        t.relkind = 'p' and not (select (options ->> 'pubviaroot')::boolean from p)
         )) from t)
 """
 _HIDDEN = (
     "it, or a partition of it, is unlogged: the log has none of its changes; `ALTER TABLE … SET LOGGED`",
     "the publication publishes its changes as those of the table that it is a partition of",
+    "it has child tables, whose rows the log has under their own names",
+    "the publication has the rows of its partitions under their own names",
 )
 _SPILLED = "(select spill_bytes from pg_stat_replication_slots where slot_name = %(slot)s)"
 _SCHEMAS = (
@@ -159,7 +161,7 @@ def _publication(row: Mapping[str, Any]) -> PublicationState:
 
 
 def _table(rest: list[Any], published: Mapping[str, Any] | None) -> LogTable:
-    oid, identity, members, by_schema, index, divided, _, *hidden = rest
+    oid, identity, members, by_schema, index, _, *hidden = rest
     lists = [columns for *_, columns in members]
     return LogTable(
         int(oid),  # jsonb has it as text
@@ -168,7 +170,6 @@ def _table(rest: list[Any], published: Mapping[str, Any] | None) -> LogTable:
         filtered=any(filtered is not None for _, filtered, _ in members),
         columns=tuple(number for columns in lists if columns for number in columns),
         key=_key(identity, index),
-        divided=divided,
         hidden=next((why for why, holds in zip(_HIDDEN, hidden, strict=True) if holds), ""),
     )
 
@@ -192,7 +193,7 @@ def _fingerprint(
         "schemas": schemas or "",
     }
     found: dict[str, Mapping[str, str]] = {PUBLICATION: whole}
-    for name, (oid, identity, members, by_schema, index, _, definition, *_) in rows.items():
+    for name, (oid, identity, members, by_schema, index, definition, *_) in rows.items():
         found[name] = {
             "table": str(oid),
             "identity": f"{identity}/{index or ''}",

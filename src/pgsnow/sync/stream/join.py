@@ -15,7 +15,6 @@ import psycopg
 from pgsnow.ledger.claim import Claim
 from pgsnow.ledger.slots.joins import Join
 from pgsnow.model.checkpoint import Checkpoint
-from pgsnow.model.log.slot import unpublished
 from pgsnow.model.plan import TablePlan
 from pgsnow.postgres.incremental.streaming import still_invisible
 from pgsnow.postgres.replication.fingerprint import inspect_log
@@ -44,7 +43,7 @@ class LogJoin:
         state = inspect_log(self.conn, slot, publication, [source])
         table = state.tables.get(str(source))
         key = [found.attnum for name in self.plan.pk if (found := self.plan.source.column(name)) is not None]
-        if state.slot is None or table is None or not table.shows(key) or unpublished(state):
+        if state.slot is None or table is None or not table.shows(key):
             return
         marks = {str(source): dict(state.fingerprint.get(str(source), {}))}
         read_to, generation, unsettled = 0, 0, frozenset[int]()
