@@ -99,7 +99,8 @@ def test_files_that_went_up_for_a_target_that_cannot_be_created_are_removed(user
         assert engine.tick(["public.users"]).tables[0].status is Status.OK
         users.snowflake("CREATE VIEW ANALYTICS.ORDERS AS SELECT 1 AS ONE")
         failed = engine.tick(["public.orders"]).tables[0]
-        assert failed.status is Status.ERROR and "ANALYTICS.ORDERS" in str(failed.error)
+        assert failed.status is Status.ERROR
+        assert "ANALYTICS.ORDERS" in str(failed.error)
         users.snowflake("DROP VIEW ANALYTICS.ORDERS")
         assert engine.tick(["public.orders"]).tables[0].status is Status.OK
     users.assert_equal()
