@@ -152,8 +152,10 @@ def own_database(postgres: EmbeddedPostgres, template: str = "template1") -> Ite
     Prepared transactions that were forgotten are rolled back: a database with one cannot be dropped.
     """
     name = f"t_{secrets.token_hex(6)}"
-    make = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY")
-    _admin(postgres).execute(make.format(sql.Identifier(name), sql.Identifier(template)))
+    admin = _admin(postgres)
+    strategy = " STRATEGY FILE_COPY" if admin.info.server_version >= 150_000 else ""  # as all did before
+    make = sql.SQL(f"CREATE DATABASE {{}} TEMPLATE {{}}{strategy}")
+    admin.execute(make.format(sql.Identifier(name), sql.Identifier(template)))
     yield postgres.dsn(name)
     admin = _admin(postgres)
     prepared = "SELECT gid FROM pg_prepared_xacts WHERE database = %s"

@@ -15,7 +15,7 @@ from pgsnow.embedded.child import as_user
 from pgsnow.embedded.process import EmbeddedServerFailed
 
 SUPERUSER = "postgres"
-OPTIONS = ("-U", SUPERUSER, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-instructions")
+OPTIONS = ("-U", SUPERUSER, "-A", "trust", "-E", "UTF8", "--locale=C")
 SHELTERS = Path("/var/tmp")
 ORIGIN = "origin"
 

@@ -238,6 +238,9 @@ class SourceTable:
     """The table's name in SQL."""
     role: str = ""
     """The connected role's name in SQL."""
+    is_subscribed: bool = False
+    """A subscription (logical replication) writes the table or a part of it: rows arrive with timestamps that another
+    server gave them earlier."""
 
     def may_read(self, *names: str) -> bool:
         """True if the role may SELECT these columns. A grant on single columns includes no system column (`xmin`,

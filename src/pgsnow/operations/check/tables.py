@@ -142,7 +142,16 @@ def _key_columns(table: TableConfig, plan: TablePlan) -> Iterator[CheckResult]:
 
 def _sequence(table: TableConfig, plan: TablePlan, watermark: Column) -> Iterator[CheckResult]:
     by_order = table.late_rows is LateRows.LOSSLESS and table.mode is TableMode.WATERMARK
-    if by_order and watermark.type_name in INTEGERS and not plan.source.is_numbered_in_order(watermark.name):
+    if by_order and plan.source.is_subscribed:
+        yield warning(
+            table.name,
+            f"a subscription writes the table, later than another server gave {watermark.name} its values: rows are"
+            " found by transaction id, and each tick reads the whole table",
+            "Point POSTGRES_DSN at the publisher, or use `mode: log` (its slot is on the subscriber).",
+        )
+    elif (
+        by_order and watermark.type_name in INTEGERS and not plan.source.is_numbered_in_order(watermark.name)
+    ):
         yield warning(
             table.name,
             f"nothing shows that values of {watermark.name} are given out in order: rows are found by transaction id,"

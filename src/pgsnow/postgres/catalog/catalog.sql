@@ -10,6 +10,13 @@ select c.oid::bigint as oid,
        pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname) as quoted_table,
        pg_catalog.has_schema_privilege(n.oid, 'USAGE') as may_use_schema,
        pg_catalog.has_any_column_privilege(c.oid, 'SELECT') as may_select,
+       exists (
+           with recursive tree(oid) as (
+               select c.oid
+               union
+               select i.inhrelid from tree join pg_catalog.pg_inherits i on i.inhparent = tree.oid
+           )
+           select from tree join pg_catalog.pg_subscription_rel s on s.srrelid = tree.oid) as is_subscribed,
        array(
            select array[a.attname::text, pg_catalog.quote_ident(a.attname)] from pg_catalog.pg_attribute a
            where a.attrelid = c.oid and not a.attisdropped
@@ -231,6 +238,8 @@ select t.nspname::text, t.relname::text, md5(concat_ws('|',
         where a.attrelid = t.oid and not a.attisdropped
           and pg_catalog.has_column_privilege(t.oid, a.attnum, 'SELECT')) end,
     columns.print, leaves.print,
+    case when exists (select from pg_catalog.pg_subscription_rel s where s.srrelid = t.oid or s.srrelid in (
+        select tree.oid from tree where tree.root = t.oid)) then 'subscribed' end,
     (select string_agg(concat_ws(',', i.indexrelid, i.indkey, i.indisunique, i.indisprimary, i.indisvalid,
                                  i.indimmediate), ';' order by i.indexrelid)
      from pg_catalog.pg_index i where i.indrelid = t.oid),

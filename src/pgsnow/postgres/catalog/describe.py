@@ -93,6 +93,7 @@ def _described(conn: psycopg.Connection[Any], name: SourceName) -> SourceTable:
         unreadable=tuple((name, quoted) for name, quoted in table["unreadable"]),
         quoted=table["quoted_table"],
         role=table["quoted_role"],
+        is_subscribed=table["is_subscribed"],
     )
 
 

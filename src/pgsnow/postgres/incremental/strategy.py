@@ -166,8 +166,11 @@ def mode_of(plan: TablePlan, checkpoint: Checkpoint | None) -> ReadMode:
 
 
 def is_usable(plan: TablePlan) -> bool:
-    """True if a bound on the watermark can be determined. An integer must show when it was assigned: no session may
-    keep a stock of older values, and no writer may choose one."""
+    """True if a bound on the watermark can be determined: not where a subscription writes what another server assigned.
+    An integer must show when it was assigned: no session may keep a stock of older values, and no writer may choose
+    one."""
+    if plan.source.is_subscribed:
+        return False
     return not is_integer(plan) or plan.source.is_numbered_in_order(plan.watermark_column.name)
 
 
@@ -248,6 +251,8 @@ def why_mode(plan: TablePlan, mode: ReadMode) -> str:
         return _WHY_BY_WATERMARK[mode].format(watermark)
     if plan.config.mode is TableMode.XMIN or watermark is None:
         return "mode: xmin; changed rows are found by transaction id alone, so each tick scans every row"
+    if plan.source.is_subscribed:
+        return f"by transaction id: a subscription writes the table later than another server gave {watermark} its values"
     if not is_usable(plan):
         return (
             f"by transaction id: nothing shows that values of {watermark} are given out in order (it is not GENERATED"
