@@ -1,4 +1,4 @@
-"""What the long run samples: whether it grows, and a picture of it (SVG)."""
+"""Figures that the long run samples: whether they grow, and a picture of them (SVG)."""
 
 from __future__ import annotations
 
