@@ -320,7 +320,15 @@ class SlotLost(LogGap):
 
 
 class SlotNotMade(LogGap):
-    """A replication slot cannot be made now: transactions are open, or the server has no free slot."""
+    """A replication slot cannot be made now: transactions are open, or the server has no free slot.
+
+    blocker: id of the oldest open transaction, 32 bits, as text; '': that is not the cause, or it is not known."""
+
+    def __init__(
+        self, message: str = "", *, advice: str = "", code: str | None = None, blocker: str = ""
+    ) -> None:
+        super().__init__(message, advice=advice, code=code)
+        self.blocker = blocker
 
 
 class PublicationMissing(LogGap):
