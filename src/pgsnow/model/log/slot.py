@@ -89,7 +89,8 @@ class LogState:
     """Everything that a tick must know about the log before it reads it, from one query.
 
     end: insert position of the write-ahead log (of a standby: replay position). keep: max_slot_wal_keep_size in bytes;
-    None: no limit. tables: by `schema.table`; one that is missing in the catalog is missing here.
+    None: no limit. tables: by `schema.table`; one that is missing in the catalog is missing here. standby_slots: slots
+    of standbys (synchronized_standby_slots) before which no log is sent from slots with `failover`.
     """
 
     server_version: int
@@ -102,6 +103,7 @@ class LogState:
     publication: PublicationState | None
     tables: Mapping[str, LogTable]
     fingerprint: Fingerprint
+    standby_slots: tuple[str, ...] = ()
 
     @property
     def retained(self) -> int:
