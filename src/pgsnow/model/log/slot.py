@@ -358,5 +358,11 @@ def doubts(known: KnownSlot, state: LogState) -> dict[str, str]:
 
 
 def _change(before: Mapping[str, str], now: Mapping[str, str]) -> str:
-    changed = [text for name, text in _CHANGED.items() if before.get(name) != now.get(name)]
-    return changed[0] if changed else ""
+    changed = [name for name in _CHANGED if before.get(name) != now.get(name)]
+    if not changed:
+        return ""
+    was, identity = (mark.get("identity", "") for mark in (before, now))
+    # That of a partitioned table is a hash over its partitions, without the columns of an index.
+    if changed[0] == "identity" and identity[2:] and "/" not in identity[2:] and was[:1] == identity[:1]:
+        return "a partition was attached, detached or dropped, or its replica identity was changed"
+    return _CHANGED[changed[0]]
