@@ -161,12 +161,15 @@ class LogSessionUnavailable(SourceUnavailable):
 
 
 class SlotBusy(SourceUnavailable):
-    """Another session reads the replication slot."""
+    """The replication slot cannot be read at present, because another session reads it, or the server waits."""
 
-    def __init__(self, message: str = "", *, pid: int | None = None, code: str | None = None) -> None:
+    def __init__(
+        self, message: str = "", *, pid: int | None = None, advice: str = "", code: str | None = None
+    ) -> None:
         super().__init__(
             message,
-            advice="Nothing to do if another worker of this configuration reads it: the next tick tries again."
+            advice=advice
+            or "Nothing to do if another worker of this configuration reads it: the next tick tries again."
             " Otherwise pg_stat_activity shows the session; each configuration needs a slot of its own (`log_slot`).",
             code=code,
         )
