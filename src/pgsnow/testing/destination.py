@@ -98,6 +98,7 @@ class MemoryDestination:
         relaxed: bool = False,
         loads: bool = True,
         guarded: bool = False,  # noqa: ARG002 (it looks at its target each time)
+        waits: bool = False,  # noqa: ARG002 (creating a target takes no time)
     ) -> PreparedTarget:
         return self._prepared(self.target.make_fit(relaxed=relaxed, loads=loads))
 

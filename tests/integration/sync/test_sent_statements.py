@@ -44,7 +44,8 @@ def test_each_kind_of_tick_sends_as_few_statements_as_documented(world: World) -
     first = ["SHOW", "CREATE TABLE", "PUT", "COPY", "SHOW"]
     shared = ["CREATE STAGE", "CREATE FILE"]
     assert sent(world, "users") == ["SHOW", "CREATE SCHEMA", "CREATE TABLE", *shared, *first[2:]]
-    assert sent(world, "orders") == first
+    show, *together, copy, looked = sent(world, "orders")  # its file goes up while the target is created
+    assert [show, *sorted(together), copy, looked] == first
     assert sent(world, "prices") == ["SHOW", "CREATE TRANSIENT", "PUT", "INSERT OVERWRITE"]
     assert sent(world, "users", "orders", "prices") == []
 

@@ -64,6 +64,49 @@ def test_a_first_load_needs_neither_staging_tables_nor_merges(users: World) -> N
     users.assert_equal()
 
 
+def orders_beside(users: World) -> None:
+    """A second table of the same schema, whose target is still missing when the first one is loaded."""
+    beside(users, {"orders": {"max_rows_per_load": 1000, "batch_size": 1000}})
+
+
+def test_the_first_files_go_up_while_the_target_is_created(users: World) -> None:
+    """They go up once: the batch's own PUT sends none of them again."""
+    orders_beside(users)
+    with users.engine() as engine:
+        assert engine.tick(["public.users"]).tables[0].status is Status.OK
+        report = engine.tick(["public.orders"]).tables[0]
+    assert (report.status, report.rows_inserted) == (Status.OK, 300)
+    assert [sent(users, text, "ORDERS") for text in ("CREATE TABLE", "COPY INTO")] == [1, 1]
+    assert len([text for text in users.emulator.statements("PUT") if "orders/" in text]) == 1
+    users.assert_equal()
+
+
+def test_a_stage_that_was_dropped_meanwhile_is_created_again(users: World) -> None:
+    """The files that could not go up while the target was created go up afterwards."""
+    orders_beside(users)
+    with users.engine() as engine:
+        assert engine.tick(["public.users"]).tables[0].status is Status.OK
+        users.snowflake("DROP STAGE ANALYTICS.PGSNOW_STAGE")
+        assert engine.tick(["public.orders"]).tables[0].status is Status.OK
+    users.assert_equal()
+    assert users.leftovers() == []
+
+
+def test_files_that_went_up_for_a_target_that_cannot_be_created_are_removed(users: World) -> None:
+    """A view has its name: the run fails, and the next one removes the files before it loads anything."""
+    orders_beside(users)
+    with users.engine() as engine:
+        assert engine.tick(["public.users"]).tables[0].status is Status.OK
+        users.snowflake("CREATE VIEW ANALYTICS.ORDERS AS SELECT 1 AS ONE")
+        failed = engine.tick(["public.orders"]).tables[0]
+        assert failed.status is Status.ERROR
+        assert "ANALYTICS.ORDERS" in str(failed.error)
+        users.snowflake("DROP VIEW ANALYTICS.ORDERS")
+        assert engine.tick(["public.orders"]).tables[0].status is Status.OK
+    users.assert_equal()
+    assert users.leftovers() == []
+
+
 def test_a_target_that_has_rows_is_merged_into(users: World) -> None:
     """It may have been filled by hand, or by a first load that was broken off."""
     failed = tick(users, RaiseAt("copied", RuntimeError("broken off"), nth=2))

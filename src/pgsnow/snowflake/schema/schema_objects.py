@@ -34,6 +34,12 @@ class SchemaObjects:
                 del self._made[name]
         self.make({name: create})
 
+    def has(self, name: str) -> bool:
+        """True if this process has created the object, or seen it."""
+        with self._lock:
+            known = self._made.get(name)
+        return known is not None and known.done() and known.exception() is None
+
     def forget(self, *names: str) -> None:
         """Create them again when they are needed next."""
         with self._lock:

@@ -82,13 +82,16 @@ class Destination(Protocol):
     def evolve(self, drift: Drift) -> Evolution | None:
         """Alter the target's columns to fit the source; None if there is no target. Raises SchemaChangePending."""
 
-    def prepare(self, *, relaxed: bool = False, loads: bool = True, guarded: bool = False) -> PreparedTarget:
+    def prepare(
+        self, *, relaxed: bool = False, loads: bool = True, guarded: bool = False, waits: bool = False
+    ) -> PreparedTarget:
         """Make sure that the target exists, is as it was after the last load, and can take the plan's rows. One
         statement without a warehouse, once a run, if the ledger already has a suitable target. relaxed: columns outside
         the key must accept NULL from now on. loads: False if nothing is loaded now; nothing is sent then if the ledger
         has a suitable target. guarded: only batches of the `merge` loader are loaded; a process that has looked at the
-        target a short while ago sends nothing then. Raises TargetConflict, SchemaChangePending, TargetAccessDenied,
-        TargetGone."""
+        target a short while ago sends nothing then. waits: the direct copy of a first load follows, which may create a
+        missing target while it uploads its first batch. Raises TargetConflict, SchemaChangePending,
+        TargetAccessDenied, TargetGone."""
 
     def prepare_again(self) -> PreparedTarget:
         """Like `prepare`, but ignores what the ledger has about the target."""
@@ -224,11 +227,19 @@ class SnowflakeDestination:
         )
 
     def prepare(
-        self, *, relaxed: bool = False, inspect: bool = False, loads: bool = True, guarded: bool = False
+        self,
+        *,
+        relaxed: bool = False,
+        inspect: bool = False,
+        loads: bool = True,
+        guarded: bool = False,
+        waits: bool = False,
     ) -> PreparedTarget:
         with self._load.recorder.timed("prepare"):
-            reads_all = self.target.make_fit(relaxed=relaxed, inspect=inspect, loads=loads, guarded=guarded)
-        created = reads_all and self._load.table.because == RECREATED
+            reads_all = self.target.make_fit(
+                relaxed=relaxed, inspect=inspect, loads=loads, guarded=guarded, waits=waits
+            )
+        created = reads_all and (self.target.missing or self._load.table.because == RECREATED)
         return PreparedTarget(limits_of(self.target.columns or {}, self._load.plan.output), created)
 
     def prepare_again(self) -> PreparedTarget:

@@ -60,12 +60,27 @@ class DirectCopyLoader:
     def load(self, batch: LoadBatch) -> Loaded | TargetRecreated:
         self._load.batches.cleanup(but=(batch.batch,))
         self._load.batches.begin(batch.batch)
+        if self._load.target.missing:
+            self._create_target(batch)
         outcome = self._copy(batch) or self._merge.merge(batch)
         if self._before is not None:
             # A merged row may have replaced a row of another attempt.
             new = isinstance(outcome, TargetRecreated) or outcome.inserted == batch.rows
             self._before = self._before + batch.rows if new else None
         return outcome
+
+    def _create_target(self, batch: LoadBatch) -> None:
+        """Create the target, and upload the files of the first batch meanwhile, if it is copied."""
+        load = self._load
+        uploads = self._may_copy is None and load.method(batch.rows, batch.size) == "stage"
+        parts = [part.path for part in batch.parts]
+        missing = load.missing_parts(batch)
+        with load.recorder.timed("put" if uploads else "prepare"):
+            uploaded = load.target.create_meanwhile(
+                (lambda: load.upload(batch.batch, missing)) if uploads and missing else None
+            )
+        if uploaded:
+            load.uploaded[batch.batch] = frozenset(parts)
 
     def finish(self) -> Complete:
         not_after = self._attempts.not_after

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -106,6 +107,8 @@ class Target:
         self._reads_all = False
         self._state: TargetState | None = None
         self._looked = False
+        self.missing = False
+        """True if the target must be created before anything is loaded: `create_meanwhile`."""
         self._no_schema: float | None = None
         self.reads_files = reads_files(plan) and time.monotonic() >= self.notes.staging_until
         """True if a statement may read part files without a staging table."""
@@ -145,12 +148,19 @@ class Target:
         return False
 
     def make_fit(
-        self, *, relaxed: bool = False, inspect: bool = False, loads: bool = True, guarded: bool = False
+        self,
+        *,
+        relaxed: bool = False,
+        inspect: bool = False,
+        loads: bool = True,
+        guarded: bool = False,
+        waits: bool = False,
     ) -> bool:
         """Make the target fit for the plan; True if everything must be read again: it had to be created, or is not as
         it was after the last load. relaxed: columns outside the key must accept NULL from now on. inspect: ignore what
         is known of it. loads: False if nothing is loaded yet; the cached columns are relied on then. guarded: the
-        statements that load will notice if the number of rows is not what it was.
+        statements that load will notice if the number of rows is not what it was. waits: a target that is missing
+        need not be created before `create_meanwhile`; `missing` is True then.
 
         If everything must be read, the checkpoint in the ledger is deleted. Raises TargetConflict, SchemaChangePending,
         TargetAccessDenied, TargetGone.
@@ -172,8 +182,25 @@ class Target:
         if known and not relaxed and (self._looked or recent or not loads):
             return False
         if not self._session.do(lambda session: self.look(session, relaxed=relaxed)):
+            # A stage that this process has not created yet is created together with the target.
+            may_wait = waits and not self._manual and self._made.has(stage_of(self._plan.target))
+            self.missing = self._state is None and may_wait
+            if self.missing:
+                return True
             self._session.do(lambda session: self.fit(session, relaxed=relaxed))
         return self._reads_all
+
+    def create_meanwhile(self, work: Callable[[], None] | None) -> bool:
+        """Create the missing target, whose creation has waited until now, while another thread does this work. True if
+        the work has succeeded. Raises what `make_fit` raises, once the work has ended."""
+        self.missing = False
+        if work is None:
+            self.make_fit()
+            return False
+        with ThreadPoolExecutor(1, thread_name_prefix="pgsnow-upload") as pool:
+            done = pool.submit(work)
+            self.make_fit()
+        return done.exception() is None
 
     def fit(self, session: Session, *, relaxed: bool = False) -> None:
         """Like `make_fit`, but within an action that has a session already."""

@@ -52,7 +52,9 @@ class LogJoin:
         join = self.engine.ledger.log_positions.begin_join(
             claim, slot, marks, generation=generation, read_to=read_to
         )
-        if join is not None and not still_invisible(self.conn, join.unsettled | unsettled):
+        if join is not None and still_invisible(self.conn, join.unsettled | unsettled):
+            self.end(claim)
+        else:
             self.begun = join
 
     def finish(self, claim: Claim) -> Checkpoint | None:

@@ -115,7 +115,9 @@ def load_changes(run: RunContext) -> bool:
             run = begin_repair(replace(run, backfill=None), reader.full_read)
         pages, partial = PageStream(reader.pages(), run.recorder), reader.full_read is None
         guarded = partial and not run.plan.whole
-        target = run.destination.prepare(guarded=guarded) if pages.has_pages() else None
+        first = not partial and run.checkpoint is None and run.backfill is None
+        waits = first and not reader.resumable and not run.replaces_content
+        target = run.destination.prepare(guarded=guarded, waits=waits) if pages.has_pages() else None
         if partial and run.table.because is not None:
             return False
         limits = target.limits if target else ()
