@@ -1,11 +1,12 @@
 """A pooler is in session mode or in statement mode.
 
 Group: connections
-Danger: In statement mode a pooler refuses transactions, which every read is; the message of the pooler does not say what
-to change. In session mode, sessions are lent for as long as pgsnow lives, and waiting for one could last for ever.
-Answer: Session mode works like a direct connection; the pool needs as many sessions as a tick opens, and one that gets none
-in time fails with this advice. Statement mode is refused by the first statement, with the mode that is needed; nothing
-is written.
+Danger: In statement mode a pooler refuses transactions, which every read is; the message of the pooler does not say
+what to change. In session mode, sessions are lent for as long as pgsnow lives, and waiting for one could last for
+ever.
+Answer: Session mode works like a direct connection; the pool needs as many sessions as a tick opens, and one that
+gets none in time fails with this advice. Statement mode is refused by the first statement, with the mode that is
+needed; nothing is written.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
 """A right is withdrawn while rows are read.
 
 Group: rights
-Danger: An administrator revokes SELECT between two pages of one read. Rows that were not read any more would look read,
-or deleted.
-Answer: The run fails with the GRANT that is missing, and its checkpoint stays where it was. After the right is back, the
-next tick reads the rest. A statement that is running is not affected by a REVOKE, and reads all of its rows.
+Danger: An administrator revokes SELECT between two pages of one read. Rows that were not read any more would look
+read, or deleted.
+Answer: The run fails with the GRANT that is missing, and its checkpoint stays where it was. After the right is
+back, the next tick reads the rest. A statement that is running is not affected by a REVOKE, and reads all of its
+rows.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from tests.world import MemoryWorld
 WITHDRAWN = {
     "the table": ("revoke select on users from {role}", "grant select on users to {role}"),
     "a column": (
-        "revoke select on users from {role}; grant select (id, name, profile, updated_at, xmin, ctid) on users to {role}",
+        "revoke select on users from {role};"
+        " grant select (id, name, profile, updated_at, xmin, ctid) on users to {role}",
         "grant select on users to {role}",
     ),
     "the schema": ("revoke usage on schema public from public", "grant usage on schema public to public"),

@@ -1,12 +1,13 @@
 """The server's transaction ids are set by hand, or the server is upgraded by pg_upgrade.
 
 Group: history
-Danger: `pg_resetwal -x` lets transaction ids jump, forward or back, and pg_upgrade moves the rows into a server with
-another identity. Rows that are found by their transaction ids would be missed, or taken for rows that were read.
-Answer: The checkpoint names the server, and how far its transaction ids and its log reached. After a jump back and after
-an upgrade, everything is read again once, and the run says so; after a jump forward, reading goes on. If rows are deleted
-between the upgrade and the next tick, a person confirms that they are to leave Snowflake (`pgsnow run --confirm-deletes`),
-because another server could be a wrong one.
+Danger: `pg_resetwal -x` lets transaction ids jump, forward or back, and pg_upgrade moves the rows into a server
+with another identity. Rows that are found by their transaction ids would be missed, or taken for rows that were
+read.
+Answer: The checkpoint names the server, and how far its transaction ids and its log reached. After a jump back and
+after an upgrade, everything is read again once, and the run says so; after a jump forward, reading goes on. If rows
+are deleted between the upgrade and the next tick, a person confirms that they are to leave Snowflake (`pgsnow run
+--confirm-deletes`), because another server could be a wrong one.
 """
 
 from __future__ import annotations

@@ -1,18 +1,15 @@
 """The role or the database has settings of its own.
 
 Group: connections
-Danger: `ALTER ROLE … SET` changes what every session of the role begins with: another form of dates, another path of
-schemas, transactions that are read-only or serializable, a statement limit of a few milliseconds, another role, a library
-that is loaded. Values would be read wrong, or nothing could be read or written.
-Answer: Each transaction of pgsnow sets what it depends on, on the source, in the ledger, where rows are copied and where
-the log is read. Nothing is to be done.
+Danger: `ALTER ROLE … SET` changes what every session of the role begins with: another form of dates, another path
+of schemas, transactions that are read-only or serializable, a statement limit of a few milliseconds, another role,
+a library that is loaded. Values would be read wrong, or nothing could be read or written.
+Answer: Each transaction of pgsnow sets what it depends on, on the source, in the ledger, where rows are copied and
+where the log is read. Nothing is to be done.
 """
 
 from __future__ import annotations
 
-import psycopg
-
-from pgsnow.model.settings.settings import Settings
 from tests.edges.reader import reading_role
 from tests.world import USERS_TABLE, MemoryWorld
 
@@ -51,8 +48,8 @@ SETTINGS = {
 SAMPLE = r"""
 create table values (id int primary key, at timestamptz, day date, rate float8, small float4, raw bytea, span interval,
     list text[], words text, price numeric(12, 2), updated_at timestamptz not null default now());
-insert into values select g, '2026-03-29 01:30Z'::timestamptz + g * interval '1 day', '2026-02-01'::date + g, 0.1 + 0.2 * g,
-    3.4145, '\xdead', g * interval '1 month 1 day -2 hours', array['a', null, 'NULL'], 'ä€' || g, g * 1.5
+insert into values select g, '2026-03-29 01:30Z'::timestamptz + g * interval '1 day', '2026-02-01'::date + g,
+    0.1 + 0.2 * g, 3.4145, '\xdead', g * interval '1 month 1 day -2 hours', array['a', null, 'NULL'], 'ä€' || g, g * 1.5
     from generate_series(1, 40) g
 """
 
