@@ -5,7 +5,8 @@ One table of 7 columns with `mode: log` and `load_every`, so that a tick reads t
 uploads it to the stage, records it in the ledger, and moves the slot. `discarded` takes the messages of a replication
 session over the same log and forgets them, which is the floor; `staged` is the tick, in a process that has ticked
 before, as a worker has. Both are in a process of their own. `read` are the seconds of the tick until the end of the
-log was read. Prints Markdown; `ratio` is the throughput of the tick over the floor's. On a busy machine rely on CPU seconds.
+log was read. Prints Markdown; `ratio` is the throughput of the tick over the floor's. On a busy machine rely on CPU
+seconds.
 """
 
 from __future__ import annotations
