@@ -417,6 +417,15 @@ set staged = null, loaded_checkpoint = null, target_rows = %(rows)s,
 where source_table = %(table)s and fence = %(fence)s
 returning source_table;
 
+-- name: kept_uploaded
+-- These staged batches, which were kept in log_spool_dir, are in the stage now.
+update {schema}.sync_watermarks
+set staged = (
+    select jsonb_agg(case when b ->> 'batch' = any(%(batches)s) then b - 'kept' else b end order by at)
+    from jsonb_array_elements(staged) with ordinality as n(b, at))
+where source_table = %(table)s and fence = %(fence)s
+returning source_table;
+
 -- name: discard_staged
 -- Discards the waiting batches, and moves the reading back to the checkpoint of the loading.
 update {schema}.sync_watermarks
@@ -1775,6 +1784,20 @@ select *, lease_expires > clock_timestamp() as is_held, (select min(id) from {sc
     extract(epoch from clock_timestamp() - read_at)::float8 as read_seconds,
     extract(epoch from clock_timestamp() - trouble_since)::float8 as trouble_seconds
 from {schema}.sync_slots order by slot;
+
+-- name: spool_of
+-- The identifier of the folder log_spool_dir.
+select spool from {schema}.sync_slots where slot = %(slot)s;
+
+-- name: remember_spool
+update {schema}.sync_slots set spool = %(spool)s where slot = %(slot)s;
+
+-- name: kept_files
+-- Batches in log_spool_dir, of all tables, and their bytes.
+select count(*) as batches, coalesce(sum((b ->> 'size')::bigint), 0)::bigint as bytes
+from {schema}.sync_watermarks
+cross join jsonb_array_elements(case when jsonb_typeof(staged) = 'array' then staged end) as b
+where b ? 'kept';
 
 -- name: forget_slot
 -- The slot was dropped by a person: tables are not read from it any more. Its generation stays, so that no position in

@@ -4,6 +4,7 @@ https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-REPLICATI
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +37,21 @@ select pg_terminate_backend(active_pid) from pg_replication_slots join pg_stat_a
 where slot_name = %(slot)s and usename = current_user
 """
 _ACTIVE = "select active from pg_replication_slots, pg_sleep(0.05) where slot_name = %(slot)s"
+_RECEIVED = """
+select coalesce(r.restart_lsn, '0/0') - '0/0', pg_current_wal_flush_lsn() - '0/0', w.name
+from unnest(%(slots)s::text[]) w(name) left join pg_replication_slots r
+    on r.slot_name = w.name and r.slot_type = 'physical' and r.wal_status is distinct from 'lost'
+order by 1 limit 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class StandbyLag:
+    """How far the standby is that has received least of the log, by its slot, and how much is on the server's disk."""
+
+    received: int
+    flushed: int
+    slot: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +82,15 @@ def oldest_transaction(conn: psycopg.Connection[Any]) -> OpenTransaction | None:
     with translating():
         row = conn.execute(_OPEN).fetchone()
     return None if row is None else OpenTransaction(*row[:6])
+
+
+def standby_lag(conn: psycopg.Connection[Any], slots: Collection[str]) -> StandbyLag:
+    """The lag of the furthest behind of these slots of standbys; one that is missing has received nothing. Raises
+    SourceUnavailable."""
+    with translating():
+        row = conn.execute(_RECEIVED, {"slots": [*slots]}).fetchone()
+    assert row is not None
+    return StandbyLag(int(row[0]), int(row[1]), row[2])
 
 
 def creation(slot: str, server_version: int) -> Composed:

@@ -189,13 +189,18 @@ class SlotReader:
                 "the last read was expensive, because a transaction is open or changes could not be staged"
             )
             return None
+        reach = None
+        if state.standby_slots and state.slot is not None and state.slot.failover:
+            from pgsnow.sync.stream.standbys import wait_for_standbys  # where standbys are synchronized
+
+            reach = wait_for_standbys(conn, state.standby_slots, point.lsn, self.context.stop.wait)
         folder = self._open.enter_context(Spool(self.run_id)).batch_folder()
         session = self._session = self._open_session(
             conn, LogSource(self.context.settings.source, known.name, known.publication), folder
         )
         self._open.callback(session.close)
         began = time.monotonic()
-        reading = session.read(point.lsn, LogBudget())
+        reading = session.read(point.lsn, LogBudget(reach=reach))
         self._seconds = time.monotonic() - began
         self._open.callback(reading.close)
         unsettled = still_invisible(conn, reading.committed | known.unsettled)
