@@ -26,6 +26,8 @@ from pgsnow.sync.engine import Engine
 from tests.stress import log_writers
 
 SPAWN = mp.get_context("spawn")
+LONGEST_ROUND = 20.0
+"""Seconds between two kills at most."""
 LOOK = """
 SELECT (SELECT COALESCE(SUM(AMOUNT), 0) FROM ANALYTICS.L_ACCOUNT),
     (SELECT COUNT(*) FROM ANALYTICS.L_ENTRY e
@@ -108,7 +110,7 @@ class Trouble:
         for process in (*writing, *self.workers):
             process.start()
         while time.monotonic() < until:
-            time.sleep(1 + 3 * self.rnd.random())
+            self._let_runs_end(self.rnd.randint(0, 12))
             kind = self.rnd.choices(["worker", "postgres", "emulator"], [3, 1, 1])[0]
             {"worker": self._kill_worker, "postgres": self._kill_postgres, "emulator": self._kill_emulator}[
                 kind
@@ -118,6 +120,20 @@ class Trouble:
             process.kill()
         for process in (*self.workers, *writing):
             process.join()
+
+    def _let_runs_end(self, count: int) -> None:
+        """Until so many more runs of tables have ended, but not for long; then for another moment."""
+        deadline, first = time.monotonic() + LONGEST_ROUND, self.ended()
+        while time.monotonic() < deadline and self.ended() < first + count:
+            time.sleep(0.1)
+        time.sleep(self.rnd.random())
+
+    def ended(self, *statuses: str) -> int:
+        """How many runs of tables have ended so, or at all."""
+        with psycopg.connect(self.env["POSTGRES_DSN"]) as conn:
+            query = "select count(*) from sync_logs where status = any (%s) or %s"
+            [(count,)] = conn.execute(query, [[*statuses], not statuses]).fetchall()
+        return int(count)
 
     def _worker(self) -> Any:
         return partial(SPAWN.Process, target=tick_on, args=(self.config, self.env), daemon=True)()
