@@ -169,7 +169,7 @@ def open_run(
     if plan.config.mode is TableMode.LOG:
         from pgsnow.sync.stream.join import LogJoin  # for such tables
 
-        join = LogJoin(engine, plan, conn, found.log_read)
+        join = LogJoin(engine, plan, conn, found.log_read, barred=found.log_barred)
     rejected = RejectedRows(plan, found.prepared.transform, engine.ledger, claim, recorder, conn)
     try:
         yield RunContext(
