@@ -1782,6 +1782,7 @@ where slot = %(slot)s and fence = %(fence)s;
 -- Every slot that the ledger knows, with its lease.
 select *, lease_expires > clock_timestamp() as is_held, (select min(id) from {schema}.pgsnow_ledger) as ledger,
     extract(epoch from clock_timestamp() - read_at)::float8 as read_seconds,
+    extract(epoch from clock_timestamp() - coalesce(read_at, created_at))::float8 as unread_seconds,
     extract(epoch from clock_timestamp() - trouble_since)::float8 as trouble_seconds
 from {schema}.sync_slots order by slot;
 
