@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pgsnow.model.errors import LogSpoolUnusable, TargetLoginRefused, TargetUnavailable
+from pgsnow.model.errors import LogSpoolUnusable, TargetLoginRefused
 from pgsnow.model.report import Status, TableReport
 from pgsnow.operations.log.setup import set_up
 from pgsnow.sync.stream.log_spool import MARKER
@@ -46,7 +46,9 @@ def tick(world: MemoryWorld) -> TableReport:
 
 def outage(world: MemoryWorld, number: int) -> TableReport:
     """A tick with changes, in which nothing can be staged."""
-    world.sql(f"insert into users (id, name) values ({100 + number}, 'new'); delete from users where id = {number}")
+    world.sql(
+        f"insert into users (id, name) values ({100 + number}, 'new'); delete from users where id = {number}"
+    )
     world.sql("update users set balance = coalesce(balance, 0) + 1 where id > 15")
     world.warehouse.fail("put", AWAY)
     report = tick(world)
@@ -92,7 +94,7 @@ def test_changes_are_kept_while_snowflake_is_away_and_loaded_in_order(world: Mem
     assert world.warehouse.leftovers == []
 
 
-@pytest.mark.parametrize("harm", ["missing", "altered"])
+@pytest.mark.parametrize("harm", [pytest.param("missing", marks=pytest.mark.thorough), "altered"])
 def test_a_kept_file_that_is_lost_costs_one_read_of_the_table(world: MemoryWorld, harm: str) -> None:
     """A file that is missing, or has other bytes, is noticed before it is uploaded; the table is read once without the
     log, and nothing is lost."""
@@ -140,6 +142,7 @@ def test_a_volume_that_is_not_mounted_is_not_taken_for_an_empty_folder(world: Me
     world.assert_equal()
 
 
+@pytest.mark.thorough
 def test_a_folder_of_another_configuration_or_open_to_others_is_refused(world: MemoryWorld) -> None:
     """Its marker names the ledger and the slot; nobody else may read or replace the files."""
     folder = world.folder / "kept"
@@ -157,6 +160,7 @@ def test_a_folder_of_another_configuration_or_open_to_others_is_refused(world: M
     world.assert_equal()
 
 
+@pytest.mark.thorough
 def test_the_folder_has_a_limit(world: MemoryWorld) -> None:
     """What would exceed it waits on the source, as without a folder."""
     world.options["max_log_spool_dir"] = "1MB"
@@ -172,7 +176,7 @@ def test_the_folder_has_a_limit(world: MemoryWorld) -> None:
     world.assert_equal()
 
 
-@pytest.mark.parametrize("phase", ["kept", "staged"])
+@pytest.mark.parametrize("phase", ["kept", pytest.param("staged", marks=pytest.mark.thorough)])
 def test_a_worker_that_dies_while_it_keeps_changes(world: MemoryWorld, phase: str) -> None:
     """Before the ledger knows of the files, they are removed by the next run, which reads the changes again; after it,
     they are loaded."""
@@ -188,6 +192,7 @@ def test_a_worker_that_dies_while_it_keeps_changes(world: MemoryWorld, phase: st
     assert kept_files(world) == []
 
 
+@pytest.mark.thorough
 def test_changes_that_wait_need_the_folder_in_the_configuration(world: MemoryWorld) -> None:
     """A table whose changes wait in the folder fails by name while the configuration does not name it."""
     outage(world, 1)
@@ -200,10 +205,25 @@ def test_changes_that_wait_need_the_folder_in_the_configuration(world: MemoryWor
     world.assert_equal()
 
 
-def test_a_table_that_is_no_longer_read_from_the_log_loads_what_was_kept(world: MemoryWorld) -> None:
+@pytest.mark.thorough
+def test_a_table_that_is_no_longer_read_from_the_log_leaves_nothing_in_the_folder(world: MemoryWorld) -> None:
+    """In another mode it is read as a whole; what was kept is not needed any more."""
     outage(world, 1)
     world.tables[0] |= {"mode": "xmin"}
-    assert tick(world).status is not Status.ERROR
-    world.sql("delete from users where id = 1")
+    assert tick(world).status is Status.OK
+    world.assert_equal()
     assert kept_files(world) == []
-    assert world.target().rows
+
+
+@pytest.mark.thorough
+def test_kept_changes_of_a_consistent_tick_are_loaded_together(world: MemoryWorld) -> None:
+    """With `consistency: tick`, what was kept is uploaded before the transaction, and is part of it."""
+    world.options["consistency"] = "tick"
+    for number in range(1, 3):
+        outage(world, number)
+    assert kept_batches(world) == 2
+    assert tick(world).error is None
+    world.assert_equal()
+    row, tables = list(world.warehouse.ticks.values())[-1]
+    assert (row.together, tables) == (True, ["public.users"])
+    assert kept_files(world) == []
