@@ -162,12 +162,15 @@ class LogSessionUnavailable(SourceUnavailable):
 
 
 class SlotBusy(SourceUnavailable):
-    """Another session reads the replication slot."""
+    """The replication slot cannot be read at present, because another session reads it, or the server waits."""
 
-    def __init__(self, message: str = "", *, pid: int | None = None, code: str | None = None) -> None:
+    def __init__(
+        self, message: str = "", *, pid: int | None = None, advice: str = "", code: str | None = None
+    ) -> None:
         super().__init__(
             message,
-            advice="Nothing to do if another worker of this configuration reads it: the next tick tries again."
+            advice=advice
+            or "Nothing to do if another worker of this configuration reads it: the next tick tries again."
             " Otherwise pg_stat_activity shows the session; each configuration needs a slot of its own (`log_slot`).",
             code=code,
         )
@@ -331,7 +334,15 @@ class SlotLost(LogGap):
 
 
 class SlotNotMade(LogGap):
-    """A replication slot cannot be made now: transactions are open, or the server has no free slot."""
+    """A replication slot cannot be made now: transactions are open, or the server has no free slot.
+
+    blocker: id of the oldest open transaction, 32 bits, as text; '': that is not the cause, or it is not known."""
+
+    def __init__(
+        self, message: str = "", *, advice: str = "", code: str | None = None, blocker: str = ""
+    ) -> None:
+        super().__init__(message, advice=advice, code=code)
+        self.blocker = blocker
 
 
 class PublicationMissing(LogGap):
