@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.errors import LogSpoolUnusable, TargetLoginRefused
 from pgsnow.model.report import Status, TableReport
+from pgsnow.operations.check.log import check_log
 from pgsnow.operations.log.setup import set_up
+from pgsnow.operations.status.log import log_of
 from pgsnow.sync.stream.log_spool import MARKER
 from pgsnow.testing.faults import RaiseAt
 from tests.world import MemoryWorld
@@ -67,6 +71,13 @@ def kept_batches(world: MemoryWorld) -> int:
     return int(count)
 
 
+def checked(world: MemoryWorld) -> list[str]:
+    """What `check` says about the folder."""
+    with closing(Ledger(world.settings.ledger, "public")) as ledger:
+        found = list(check_log(world.config, ledger, world.source))
+    return [str(result.level) for result in found if "log_spool_dir" in result.detail]
+
+
 def unread(world: MemoryWorld) -> int:
     """Bytes of log that the slot was not confirmed to."""
     [(size,)] = world.sql(
@@ -79,12 +90,18 @@ def unread(world: MemoryWorld) -> int:
 def test_changes_are_kept_while_snowflake_is_away_and_loaded_in_order(world: MemoryWorld) -> None:
     """The slot moves in each tick of the outage; afterwards everything is loaded from the log alone, and the folder is
     empty but for its marker."""
+    assert checked(world) == ["ok"]
     for number in range(1, 4):
         report = outage(world, number)
         assert any("kept" in text for text in report.events)
         assert kept_batches(world) == len({path.parent for path in kept_files(world)}) == number
         assert unread(world) < 100_000
     assert {path.stat().st_mode & 0o777 for path in kept_files(world)} == {0o600}
+    with closing(Ledger(world.settings.ledger, "public")) as ledger:
+        log = log_of(world.config, ledger)
+        assert log is not None
+        assert log.record()["kept_batches"] == 3
+        assert "3 batches" in log.sentence
     report = tick(world)
     assert report.error is None
     assert not [text for text in report.events if "without the log" in text]
@@ -124,6 +141,7 @@ def test_a_volume_that_is_not_mounted_is_not_taken_for_an_empty_folder(world: Me
     folder, volume = world.folder / "kept", world.folder / "volume"
     folder.rename(volume)
     folder.mkdir(mode=0o700)
+    assert checked(world) == ["failed"]
     report = outage(world, 2)
     assert [text for text in report.events if "could not be kept" in text and MARKER in text]
     assert tick(world).error_type == "LogSpoolUnusable"
@@ -207,11 +225,13 @@ def test_changes_that_wait_need_the_folder_in_the_configuration(world: MemoryWor
 
 @pytest.mark.thorough
 def test_a_table_that_is_no_longer_read_from_the_log_leaves_nothing_in_the_folder(world: MemoryWorld) -> None:
-    """In another mode it is read as a whole; what was kept is not needed any more."""
+    """In another mode it is read as a whole, deleted rows are searched for in time, and what was kept is not needed any
+    more."""
     outage(world, 1)
     world.tables[0] |= {"mode": "xmin"}
     assert tick(world).status is Status.OK
-    world.assert_equal()
+    [found] = world.differences().values()
+    assert {difference.kind for difference in found} <= {"extra"}
     assert kept_files(world) == []
 
 
