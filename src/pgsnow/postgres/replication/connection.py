@@ -56,6 +56,11 @@ END_SECONDS = 3.0
 _EVERY = 0.005
 _UNDEFINED, _IN_USE, _TOO_MANY, _DENIED = "42704", "55006", "53300", "42501"
 _POOLER = "08P01"
+_LOST = {_UNDEFINED, "55000", "58P01"}
+"""SQLSTATEs with which no read of the slot succeeds any more: it is gone, it was invalidated, a file of the log is."""
+_INTERNAL = "XX"
+"""Class of SQLSTATEs: the server finds itself unable to decode a part of its log. Each read would end there again.
+https://www.postgresql.org/docs/current/errcodes-appendix.html"""
 _ROLE = (
     "Reading the log needs the attribute REPLICATION: ALTER ROLE {user} REPLICATION; (Amazon RDS and Aurora: GRANT"
     " rds_replication TO {user};). `pgsnow grants` prints all that the source's role needs."
@@ -254,7 +259,8 @@ def slot_failed(conn: psycopg.Connection[Any], slot: str, error: psycopg.Error) 
         ).fetchone()
     if code == _UNDEFINED and row is not None:
         return PublicationMissing(_text(error), code=code)
-    if code in {_UNDEFINED, "55000"} or (row is not None and (row[0] != "pgoutput" or not row[1])):
+    lost = code in _LOST or (code or "").startswith(_INTERNAL)
+    if lost or (row is not None and (row[0] != "pgoutput" or not row[1])):
         return SlotLost(f"replication slot {slot}: {_text(error)}", code=code)
     if code == _IN_USE:
         pid = row[2] if row is not None else None
