@@ -569,7 +569,9 @@ class LeaseHeld(PgsnowError):
     """Another run is syncing the table."""
 
     exit_code = 3
-    default_advice = "Nothing to do: the other run syncs the table. `pgsnow status` shows which worker has it."
+    default_advice = (
+        "Nothing to do: the other run syncs the table. `pgsnow status` shows which worker has it."
+    )
 
 
 class LeaseLost(PgsnowError):
