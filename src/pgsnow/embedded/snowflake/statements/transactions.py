@@ -106,7 +106,9 @@ def refuse_to_commit_what_was_lost() -> None:
 
         return execute
 
-    def checked(self: Any, state: SessionState, stock: Execute, command: str, *args: Any, **kwargs: Any) -> Any:
+    def checked(
+        self: Any, state: SessionState, stock: Execute, command: str, *args: Any, **kwargs: Any
+    ) -> Any:
         if state.lost and not ROLLBACK.match(command):
             raise not_implemented("the transaction ended with the error before; ROLLBACK and do it again")
         try:
