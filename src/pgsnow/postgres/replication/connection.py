@@ -25,10 +25,16 @@ from pgsnow.model.errors import (
     SourceUnavailable,
 )
 from pgsnow.model.log.lsn import parse_lsn
-from pgsnow.postgres.connection import TEXT_SETTINGS, TRANSACTION_TIMEOUT_SINCE, HasConninfo
+from pgsnow.postgres.connection import (
+    TEXT_SETTINGS,
+    TRANSACTION_TIMEOUT_SINCE,
+    HasConninfo,
+    PatientConnection,
+)
 from pgsnow.postgres.errors import sqlstate_of, translated
 from pgsnow.postgres.login_error import login_failed
 from pgsnow.postgres.replication.messages import status_update
+from pgsnow.postgres.silence import PATIENCE, require_server
 
 LOG_READER_NAME = "pgsnow-log"
 """application_name of the sessions that read the log."""
@@ -82,7 +88,7 @@ class LogSource:
         parameters = {**conninfo_to_dict(self.settings.conninfo()), "application_name": LOG_READER_NAME}
         conninfo = make_conninfo("", **{**parameters, "replication": "database"})
         try:
-            conn = psycopg.connect(conninfo, autocommit=True, prepare_threshold=None)
+            conn = PatientConnection.connect(conninfo, autocommit=True, prepare_threshold=None)
         except psycopg.Error as error:
             raise _login_failed(error, conninfo) from error
         try:
@@ -215,9 +221,11 @@ def flush_log(server_version: int) -> str:
 def _result(pgconn: pq.abc.PGconn, deadline: float | None = None) -> pq.abc.PGresult | None:
     """The next result; None: there is none, or it did not come in time."""
     while pgconn.is_busy():
-        left = None if deadline is None else max(deadline - time.monotonic(), 0)
+        left = PATIENCE if deadline is None else max(deadline - time.monotonic(), 0)
         if not select.select([pgconn.socket], [], [], left)[0]:
-            return None
+            if deadline is not None:
+                return None
+            require_server(pgconn)
         pgconn.consume_input()
     return pgconn.get_result()
 
