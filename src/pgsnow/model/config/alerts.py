@@ -67,7 +67,7 @@ def _kind(value: object) -> ReceiverKind:
 
 def _headers(value: object) -> dict[str, SecretStr]:
     if not isinstance(value, Mapping):
-        raise ValueError(f"{display(value)} is not a mapping — write `{{Authorization: ${{VAR}}}}`")
+        raise ValueError("is not a mapping — write `{Authorization: ${VAR}}`")
     for key in value:
         if not isinstance(key, str) or not key.isascii() or not key.replace("-", "").isalnum():
             raise ValueError(f"{display(key)} is not the name of a header — write one such as Authorization")
@@ -174,7 +174,7 @@ class AlertsConfig(BaseModel):
         if not isinstance(value, (list, tuple)) or not value:
             raise ValueError("names no receiver — write a list such as `- {kind: slack, url: ${SLACK_URL}}`")
         found: list[Any] = []
-        taken = {item["name"] for item in value if isinstance(item, Mapping) and item.get("name")}
+        taken = {item["name"] for item in value if isinstance(item, Mapping) and isinstance(item.get("name"), str)}
         for item in value:
             if isinstance(item, Mapping) and not item.get("name"):
                 kind, number = str(item.get("kind", ReceiverKind.WEBHOOK)), 1
