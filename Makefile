@@ -8,6 +8,7 @@ MARKS ?= not stress and not thorough
 PYTEST_ARGS ?=
 DEMO_ARGS ?= --for 60 --keep .pgsnow
 PARTS ?=
+STRESS_ARGS ?=
 
 BIN := $(VENV)/bin
 READY := $(VENV)/.pgsnow-ready
@@ -26,7 +27,7 @@ help:
 	@echo "make check   linters, types, layers"
 	@echo "make format  format and sort imports"
 	@echo "make docs    the documentation as a site, in site/"
-	@echo "make stress  the long randomised runs against concurrent writers"
+	@echo "make stress  the long randomised runs against concurrent writers; make stress MINUTES=60: the whole system, for so long"
 	@echo "make live    what the emulator stands in for, asked of the Snowflake account in SNOWFLAKE_* (docs/live-suite.md)"
 	@echo "make connectors  the cases of make live, asked of the emulator with the oldest and newest connectors"
 	@echo "make bench   pgsnow and other tools measured, docs/benchmarks.md filled (PARTS=jobs for some)"
@@ -60,8 +61,12 @@ docs: $(READY)
 	@echo "Open site/index.html, or serve it: $(BIN)/python -m http.server --directory site"
 
 stress: $(READY)
+ifdef MINUTES
+	$(BIN)/python -m tests.stress.system --minutes $(MINUTES) $(STRESS_ARGS)
+else
 	$(BIN)/python -m pytest -n 0 -s -m stress --timeout 0 $(PYTEST_ARGS)
 	$(BIN)/python -m pytest -n $(N) --hypothesis-profile thorough -m "hypothesis and not stress" --timeout 0
+endif
 
 live: $(READY)
 	@$(BIN)/python -m tests.live

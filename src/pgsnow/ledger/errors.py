@@ -65,6 +65,12 @@ _TIMED_OUT = Rule(LedgerUnavailable, f"A timeout set on the ledger's server ende
 
 RULES = {
     "08": Rule(LedgerUnavailable),  # connection exception
+    "08P01": Rule(  # protocol violation
+        LedgerUnavailable,
+        "A connection pooler before the ledger, which answers so, does not take this connection or statement: it must"
+        " know the database and the user, have a free server connection, and have pool_mode = transaction or session."
+        " Better let LEDGER_DSN lead past it.",
+    ),
     "23": Rule(  # integrity constraint violation
         LedgerQueryFailed, "Remove the constraint or trigger on {place} that pgsnow did not create."
     ),

@@ -38,6 +38,8 @@ CONNECT_TIMEOUT = 10
 """Seconds."""
 STATEMENT_TIMEOUT = 30
 """Seconds."""
+GRACE = 15
+"""Seconds after a statement's time limit, at which the server should have ended it: then the connection is given up."""
 LOCK_TIMEOUT = 10
 """Seconds. Rows are locked for one short statement only; a longer wait means that some transaction was
 left open.
@@ -73,6 +75,7 @@ worker whose machine vanished; they are settings of the session, so a session th
 class LedgerConnection(LocalConnection[dict[str, Any]]):
     """One open connection, and the advisory locks that end with it."""
 
+    patience = float(STATEMENT_TIMEOUT + GRACE)
     has_own_session = True
     """False behind a pooler, where a lock of the session could neither be kept nor given back."""
 
@@ -82,6 +85,10 @@ class LedgerConnection(LocalConnection[dict[str, Any]]):
         """Table → fence of the claim for which the lock was taken."""
         self.locked_chunks: dict[int, tuple[ChunkId, int]] = {}
         """Lock → chunk and fence of the claim for which it was taken."""
+
+    def on_silence(self) -> None:
+        """Its statements are short, and the server would have ended a longer one."""
+        raise psycopg.OperationalError(f"no answer for {self.patience:g} s")
 
 
 @dataclass(slots=True)
@@ -174,6 +181,8 @@ def connect(settings: HasConninfo, schema: str, **server: str) -> LedgerConnecti
     except psycopg.Error as error:
         code = sqlstate_of(error) or sqlstate_of_refusal(conninfo)
         raise ledger_error(error, schema, code, login_advice(code, conninfo)) from error
+    if "statement_timeout" in server:
+        connection.patience = float(server["statement_timeout"].removesuffix("s")) + GRACE
     settings_of_each = local_settings(_SERVER | server, connection.info.server_version)
     connection.local = f"set transaction isolation level read committed; {settings_of_each}"
     try:

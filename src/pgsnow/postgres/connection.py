@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import select
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime as Moment
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, TypeVar, cast
 
 import psycopg
 from psycopg import pq
@@ -26,7 +27,9 @@ from psycopg.types import datetime
 from pgsnow.model.settings.postgres import CopyMode
 from pgsnow.postgres.copy_connections import CopyConnections
 from pgsnow.postgres.login_error import login_failed
+from pgsnow.postgres.silence import PATIENCE, require_server
 
+T = TypeVar("T")
 APPLICATION_NAME = "pgsnow"
 READER_NAME = "pgsnow-read"
 """application_name of our own READ ONLY transactions, and of nothing else: they write nothing, so the horizon
@@ -54,8 +57,10 @@ TEXT_SETTINGS = {
     "extra_float_digits": "1",
     "bytea_output": "hex",
     "standard_conforming_strings": "on",
+    "array_nulls": "on",
+    "xmloption": "content",
 }
-"""Settings that the text of a value depends on."""
+"""Settings that the text of a value depends on, or the value of a text."""
 READ_SETTINGS = {
     "statement_timeout": "0",
     "lock_timeout": LOCK_TIMEOUT,
@@ -115,7 +120,42 @@ for _name, _loader in {
 ADAPTERS.register_loader("timestamptz", _MomentLoader)
 
 
-class LocalConnection(psycopg.Connection[Row]):
+class PatientConnection(psycopg.Connection[Row]):
+    """A connection that waits as long as the server works for it, and not for one that has vanished."""
+
+    patience = PATIENCE
+    """Seconds without a byte from the server after which `on_silence` is called, and then again and again."""
+
+    def on_silence(self) -> None:
+        """Raises psycopg.OperationalError if the server no longer works on what is waited for."""
+        require_server(self.pgconn)
+
+    def wait(self, gen: Generator[Any, Any, T], interval: float = 0.1, timeout: float | None = None) -> T:
+        """As psycopg's. Raises psycopg.OperationalError, the connection closed, as `on_silence` does."""
+        limit = {} if timeout is None else {"timeout": timeout}
+        return super().wait(self._noticing_silence(gen), interval, **limit)
+
+    def _noticing_silence(self, gen: Generator[Any, Any, T]) -> Generator[Any, Any, T]:
+        ready, since = None, time.monotonic()
+        try:
+            while True:
+                ready = yield gen.send(ready)
+                if not ready and time.monotonic() - since > self.patience:
+                    self._ask_or_close()
+                if ready or time.monotonic() - since > self.patience:
+                    since = time.monotonic()
+        except StopIteration as end:
+            return cast("T", end.value)
+
+    def _ask_or_close(self) -> None:
+        try:
+            self.on_silence()
+        except psycopg.Error:
+            self.pgconn.finish()
+            raise
+
+
+class LocalConnection(PatientConnection[Row]):
     """A connection in autocommit mode whose settings are local to each transaction. They go out in the same message as
     the statement, which is no further round trip. Not for `cursor.stream`, `executemany` and `copy`."""
 
@@ -208,7 +248,7 @@ class Source:
         defaults = {name: value for name, value in _CLIENT.items() if name not in parameters}
         fixed = {"application_name": APPLICATION_NAME, "client_encoding": "UTF8"}
         self._conninfo = make_conninfo("", **{**parameters, **defaults, **fixed})
-        self._copy_connections = CopyConnections(self._conninfo, settings.copy)
+        self._copy_connections = CopyConnections(self._conninfo, settings.copy, PatientConnection)
         self.copy_connection = self._copy_connections.lease
         """A connection that reads rows, for the length of a `with` block; kept for the next block unless that fails.
 

@@ -54,8 +54,8 @@ class CopyConnection:
 
     channel: ChannelChoice
 
-    def __init__(self, conninfo: str) -> None:
-        self._connection = psycopg.connect(conninfo, autocommit=True, prepare_threshold=None)
+    def __init__(self, conninfo: str, kind: type[psycopg.Connection[Any]] = psycopg.Connection) -> None:
+        self._connection = kind.connect(conninfo, autocommit=True, prepare_threshold=None)
         self.server_version = self._connection.info.server_version
         self.opened = time.monotonic()
         self.spoiled = False
@@ -112,9 +112,15 @@ class CopyConnection:
 class CopyConnections:
     """The idle connections of this process. A forked child leaves its parent's alone and opens its own."""
 
-    def __init__(self, conninfo: str, copy: CopyMode = CopyMode.AUTO) -> None:
+    def __init__(
+        self,
+        conninfo: str,
+        copy: CopyMode = CopyMode.AUTO,
+        kind: type[psycopg.Connection[Any]] = psycopg.Connection,
+    ) -> None:
         self._conninfo = conninfo
         self._copy = copy
+        self._kind = kind
         self._inherited: list[CopyConnection] = []
         self._reset()
 
@@ -163,15 +169,17 @@ class CopyConnections:
                 connection = self._idle.pop() if self._idle else None
             if connection is None:
                 return self._opened()
-            if _answers(connection):
-                return connection
+            if time.monotonic() - connection.opened <= MAX_AGE:
+                with contextlib.suppress(psycopg.Error, OSError):
+                    connection.run("")  # no transaction, so no setting of the session can be in its way
+                    return connection
             connection.close()
 
     def _opened(self) -> CopyConnection:
         choices = self._channel_choices()
         try:
             while True:
-                connection, ready = CopyConnection(self._conninfo), False
+                connection, ready = CopyConnection(self._conninfo, self._kind), False
                 try:
                     if ready := connection.prepare(choices):
                         return connection
@@ -188,13 +196,3 @@ class CopyConnections:
             if self._choices is None:
                 self._choices = ChannelChoices(self._copy)
             return self._choices
-
-
-def _answers(connection: CopyConnection) -> bool:
-    if time.monotonic() - connection.opened > MAX_AGE:
-        return False
-    try:
-        connection.run("")  # no transaction, so no setting of the session can be in its way
-    except (psycopg.Error, OSError):
-        return False
-    return True

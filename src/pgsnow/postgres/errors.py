@@ -66,9 +66,10 @@ _BROKEN_INSIDE = (
 )
 _NEXT_TICK = "The next tick tries again; nothing is lost."
 _ADVICE = {
-    "08P01": "A connection pooler, which answers so, does not take this connection: it may know no such database or"
-    " user, have no free server connection (default_pool_size, query_wait_timeout), or refuse a parameter of"
-    " POSTGRES_DSN. pgbouncer refuses `options`: remove them, or use `ALTER ROLE … SET` for what they set.",
+    "08P01": "A connection pooler, which answers so, does not take this connection or statement: it may know no such"
+    " database or user, have no free server connection (default_pool_size, query_wait_timeout), lend sessions for"
+    " single statements (it must have pool_mode = transaction or session), or refuse a parameter of POSTGRES_DSN."
+    " pgbouncer refuses `options`: remove them, or use `ALTER ROLE … SET` for what they set.",
     "0A000": "If POSTGRES_DSN leads to a standby, it cannot do this; point POSTGRES_DSN at the primary.",
     "22": "A value of the table cannot be computed or converted where a view, a function, a virtual column or `where:`"
     " uses it. Correct the value, or what computes it; psql shows the row with the same query.",

@@ -17,6 +17,11 @@ class Behaviour:
     cut_after: bytes (both ways, all connections, from when this is set) after which every connection is reset, once.
     hold_replies: requests are forwarded, but from the first request that contains these bytes on, the replies of its
       connection are held back until `release()` or `reset()`. Compressed HTTP bodies are searched too.
+    hold_request: the first request that contains these bytes is not forwarded before `release()`.
+    refuse_request: the first request that contains these bytes is not forwarded, and its connection is reset, once.
+    lose_reply: the first request that contains these bytes is forwarded; when its reply arrives, its connection is
+      reset, once. Of these four, one at a time.
+    skip: number of requests with these bytes that pass before.
     """
 
     refuse: bool = False
@@ -26,3 +31,12 @@ class Behaviour:
     blackhole: bool = False
     cut_after: int | None = None
     hold_replies: bytes | None = None
+    hold_request: bytes | None = None
+    refuse_request: bytes | None = None
+    lose_reply: bytes | None = None
+    skip: int = 0
+
+    @property
+    def wanted(self) -> bytes | None:
+        """The bytes that are searched for in requests."""
+        return self.hold_replies or self.hold_request or self.refuse_request or self.lose_reply

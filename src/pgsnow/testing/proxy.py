@@ -24,6 +24,7 @@ class _Link:
     server: asyncio.StreamWriter
     requests: RequestReader = field(default_factory=RequestReader)
     held: bool = False
+    lost: bool = False
     asked: bool = False
     """A request has come, and no byte of its reply yet."""
 
@@ -45,6 +46,9 @@ class FaultProxy:
         """Both ways, all connections, so far."""
         self.accepted = 0
         """Connections that clients made so far."""
+        self.tripped = 0
+        """Requests that were refused, or whose reply was lost, so far."""
+        self._skipped = 0
         self._behaviour = Behaviour()
         self._counted_from = 0
         self._links: set[_Link] = set()
@@ -114,8 +118,9 @@ class FaultProxy:
     async def _set(self, behaviour: Behaviour) -> None:
         if behaviour.cut_after != self._behaviour.cut_after:
             self._counted_from = self.bytes_passed
-        if behaviour.hold_replies != self._behaviour.hold_replies:
+        if behaviour.wanted != self._behaviour.wanted or behaviour.skip != self._behaviour.skip:
             self._holding.clear()
+            self._skipped = 0
         self._behaviour = behaviour
 
     async def _reset(self) -> None:
@@ -186,15 +191,36 @@ class FaultProxy:
 
     async def _look_at_request(self, link: _Link, data: bytes) -> None:
         link.asked = True
-        wanted = self._behaviour.hold_replies
-        if wanted is not None and link.requests.saw(data, wanted):
+        chosen = self._behaviour
+        if chosen.wanted is None or not link.requests.saw(data, chosen.wanted):
+            return
+        if self._skipped < chosen.skip:
+            self._skipped += 1
+        elif chosen.hold_replies is not None:
             link.held = True
+        elif chosen.hold_request is not None:
+            self._behaviour = replace(chosen, hold_request=None)
+            link.held = True
+            await self._hold(link)
+        else:
+            self._behaviour = replace(chosen, refuse_request=None, lose_reply=None)
+            self.tripped += 1
+            link.lost = True
+            if chosen.refuse_request is not None:
+                link.abort()
+                raise ConnectionResetError
 
     async def _hold_reply(self, link: _Link, _data: bytes) -> None:
+        if link.lost:
+            link.abort()
+            raise ConnectionResetError
         if link.asked:
             link.asked = False
             await asyncio.sleep(self._behaviour.reply_delay)
         if link.held:
-            self._holding.set()
+            await self._hold(link)
+
+    async def _hold(self, link: _Link) -> None:
+        self._holding.set()
         while link.held:
             await asyncio.sleep(LOOK_SECONDS)

@@ -126,3 +126,30 @@ def test_a_lost_reply_makes_the_connector_ask_again_and_the_row_is_there_once(
         running.join(60)
         assert not running.is_alive()
         assert rows(client, "SELECT I FROM T") == [(1,)]
+
+
+def test_one_request_is_refused_or_loses_its_reply_or_waits(proxied: str, to_postgres: FaultProxy) -> None:
+    """A refused statement was never executed, one whose reply was lost was; a held one is executed once released.
+    Other statements pass, also those that are skipped."""
+    with psycopg.connect(proxied, autocommit=True) as connection:
+        connection.execute("CREATE TABLE t (i int)")
+        to_postgres.behave(refuse_request=b"INSERT INTO t", skip=1)
+        connection.execute("INSERT INTO t VALUES (1)")
+        with pytest.raises(psycopg.OperationalError):
+            connection.execute("INSERT INTO t VALUES (2)")
+    with psycopg.connect(proxied, autocommit=True) as connection:
+        to_postgres.heal()
+        to_postgres.behave(lose_reply=b"INSERT INTO t")
+        with pytest.raises(psycopg.OperationalError):
+            connection.execute("INSERT INTO t VALUES (3)")
+    assert to_postgres.tripped == 2
+    with psycopg.connect(proxied, autocommit=True) as connection:
+        to_postgres.behave(hold_request=b"INSERT INTO t")
+        waiting = threading.Thread(target=connection.execute, args=("INSERT INTO t VALUES (4)",))
+        waiting.start()
+        assert to_postgres.wait_until_holding()
+        with psycopg.connect(proxied) as witness:
+            assert witness.execute("SELECT array_agg(i) FROM t").fetchone() == ([1, 3],)
+        to_postgres.release()
+        waiting.join(30)
+        assert connection.execute("SELECT array_agg(i) FROM t").fetchone() == ([1, 3, 4],)

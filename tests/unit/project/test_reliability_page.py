@@ -7,7 +7,7 @@ import re
 from pgsnow.integrations.notify import post
 from pgsnow.ledger import ledger
 from pgsnow.ledger import session as ledger_session
-from pgsnow.postgres import connection
+from pgsnow.postgres import connection, silence
 from pgsnow.postgres.replication import connection as log_connection
 from pgsnow.snowflake import session
 from pgsnow.snowflake.stage import bucket
@@ -15,11 +15,14 @@ from tests.unit.project.markdown import ROOT
 
 PAGE = (ROOT / "docs/reliability.md").read_text()
 NAMED = re.compile(r"`(tests/[\w/]+\.py)(?:::(\w+))?`")
-LIMITS = {
+LIMITS: dict[str, float | str] = {
     "login to Postgres, source or ledger": connection.CONNECT_TIMEOUT,
     "a lock of another session on a source table": connection.LOCK_TIMEOUT,
     "a statement of the ledger": ledger_session.STATEMENT_TIMEOUT,
     "a lock on a row of the ledger": ledger_session.LOCK_TIMEOUT,
+    "a statement of Postgres that sends nothing, until the server is asked over another connection whether it still"
+    " works on it": silence.PATIENCE,
+    "a statement of the ledger that sends nothing": ledger_session.LedgerConnection.patience,
     "a vanished Postgres (no answer to what was sent)": connection._CLIENT["tcp_user_timeout"] / 1000,
     "a vanished Postgres of the ledger": float(str(ledger_session._CLIENT["tcp_user_timeout"])) / 1000,
     "a replication slot that another session still has": log_connection.BUSY_SECONDS,

@@ -14,6 +14,7 @@ from psycopg.errors import error_from_result
 
 from pgsnow.postgres.copy.batch import TEXT, CopyColumn
 from pgsnow.postgres.copy.messages import CopyResponse
+from pgsnow.postgres.silence import PATIENCE, require_server
 
 
 class CopyChannel(Protocol):
@@ -110,8 +111,9 @@ def result_of(pgconn: pq.abc.PGconn) -> pq.abc.PGresult | None:
 
 
 def wait(pgconn: pq.abc.PGconn) -> None:
-    """Wait until something comes, and let libpq read it."""
-    select.select([pgconn.socket], [], [])
+    """Wait until something comes, and let libpq read it. Raises psycopg.OperationalError if the server has vanished."""
+    while not select.select([pgconn.socket], [], [], PATIENCE)[0]:
+        require_server(pgconn)
     pgconn.consume_input()
 
 

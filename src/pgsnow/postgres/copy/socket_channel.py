@@ -14,6 +14,8 @@ import time
 import psycopg
 from psycopg import pq
 
+from pgsnow.postgres.silence import PATIENCE, require_server
+
 IDLE = 0.1
 """Seconds of silence after which `receive` returns."""
 FLOWING = 1 << 20
@@ -26,11 +28,13 @@ class SocketChannel:
     """Sends and receives on a duplicate of libpq's descriptor, so that closing it here leaves libpq's open."""
 
     def __init__(self, pgconn: pq.abc.PGconn) -> None:
+        self._pgconn = pgconn
         self._socket = socket.socket(fileno=os.dup(pgconn.socket))
         self._socket.setblocking(False)
         self._poll = select.poll()
         self._poll.register(self._socket, select.POLLIN)
         self._seen = 0
+        self._heard = time.monotonic()
 
     def send(self, statement: bytes) -> None:
         """Send a simple query. Raises OSError. https://www.postgresql.org/docs/current/protocol-message-formats.html"""
@@ -48,12 +52,16 @@ class SocketChannel:
             try:
                 got = self._socket.recv_into(memory)
             except BlockingIOError:
-                if not self._poll.poll(IDLE * 1000):
-                    return 0
-                continue
+                if self._poll.poll(IDLE * 1000):
+                    continue
+                if time.monotonic() - self._heard > PATIENCE:
+                    require_server(self._pgconn)
+                    self._heard = time.monotonic()
+                return 0
             if got == 0:
                 raise psycopg.OperationalError("the server closed the connection")
             self._seen += got
+            self._heard = time.monotonic()
             if got < SMALL and self._seen > FLOWING:
                 time.sleep(GROW_SECONDS)
             return got

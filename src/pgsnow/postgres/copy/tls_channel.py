@@ -12,6 +12,7 @@ from psycopg import pq
 
 from pgsnow.postgres.copy.openssl import WANT_READ, WANT_WRITE, OpenSsl, openssl_of
 from pgsnow.postgres.copy.socket_channel import FLOWING, GROW_SECONDS, IDLE, SMALL
+from pgsnow.postgres.silence import PATIENCE, require_server
 
 
 class TlsChannel:
@@ -24,6 +25,7 @@ class TlsChannel:
         self._clear_error: Any = openssl.functions["ERR_clear_error"]
         self._read: Any = openssl.functions["SSL_read"]
         self._seen = 0
+        self._heard = time.monotonic()
 
     @classmethod
     def through(cls, pgconn: pq.abc.PGconn) -> TlsChannel | None:
@@ -83,4 +85,9 @@ class TlsChannel:
         poll.register(self._pgconn.socket, select.POLLIN if wanted == WANT_READ else select.POLLOUT)
         ready = bool(poll.poll(IDLE * 1000))
         self._check_open()
+        if not ready and time.monotonic() - self._heard > PATIENCE:
+            require_server(self._pgconn)
+        elif not ready:
+            return False
+        self._heard = time.monotonic()
         return ready

@@ -252,7 +252,10 @@ def why_mode(plan: TablePlan, mode: ReadMode) -> str:
     if plan.config.mode is TableMode.XMIN or watermark is None:
         return "mode: xmin; changed rows are found by transaction id alone, so each tick scans every row"
     if plan.source.is_subscribed:
-        return f"by transaction id: a subscription writes the table later than another server gave {watermark} its values"
+        return (
+            "by transaction id: a subscription writes the table later than another server gave"
+            f" {watermark} its values"
+        )
     if not is_usable(plan):
         return (
             f"by transaction id: nothing shows that values of {watermark} are given out in order (it is not GENERATED"

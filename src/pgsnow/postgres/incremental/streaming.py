@@ -42,20 +42,26 @@ def take_log_point(conn: psycopg.Connection[Any]) -> LogPoint:
 
 def still_invisible(conn: psycopg.Connection[Any], xids: frozenset[int]) -> frozenset[int]:
     """Those of these transaction ids (32 bits) whose transactions have not ended for a new snapshot. A commit is in the
-    log before other sessions see its rows: with synchronous replication, long before. Raises SourceUnavailable."""
+    log before other sessions see its rows: with synchronous replication, long before. An id from the snapshot's xmax
+    on has not ended either, and is not in its list. Raises SourceUnavailable."""
     if not xids:
         return xids
     query = SQL(
-        "select (x & 4294967295)::bigint from txid_snapshot_xip(txid_current_snapshot()) x"
-        " where (x & 4294967295) = any (%s::bigint[])"
+        "with s as (select txid_current_snapshot() as s) select x from unnest(%s::bigint[]) x, s"
+        " where ((x - txid_snapshot_xmax(s)) & 4294967295) < 2147483648"
+        " or x in (select i & 4294967295 from txid_snapshot_xip(s) i)"
     )
     with translating("the source's log"):
         return frozenset(x for (x,) in conn.execute(query, [[*xids]]).fetchall())
 
 
 def running_xids(conn: psycopg.Connection[Any]) -> frozenset[int]:
-    """The ids (32 bits) of transactions that have not ended for a new snapshot. Raises SourceUnavailable."""
-    query = SQL("select (x & 4294967295)::bigint from txid_snapshot_xip(txid_current_snapshot()) x")
+    """The ids (32 bits) of transactions that have not ended for a new snapshot. Each holds a lock on its own id until
+    then; a snapshot does not list those from its xmax on. Raises SourceUnavailable."""
+    query = SQL(
+        "select transactionid::text::bigint from pg_locks"
+        " where locktype = 'transactionid' and mode = 'ExclusiveLock' and granted"
+    )
     with translating("the source's log"):
         return frozenset(x for (x,) in conn.execute(query).fetchall())
 

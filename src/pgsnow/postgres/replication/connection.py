@@ -25,10 +25,16 @@ from pgsnow.model.errors import (
     SourceUnavailable,
 )
 from pgsnow.model.log.lsn import parse_lsn
-from pgsnow.postgres.connection import TEXT_SETTINGS, TRANSACTION_TIMEOUT_SINCE, HasConninfo
+from pgsnow.postgres.connection import (
+    TEXT_SETTINGS,
+    TRANSACTION_TIMEOUT_SINCE,
+    HasConninfo,
+    PatientConnection,
+)
 from pgsnow.postgres.errors import sqlstate_of, translated
 from pgsnow.postgres.login_error import login_failed
 from pgsnow.postgres.replication.messages import status_update
+from pgsnow.postgres.silence import PATIENCE, require_server
 
 LOG_READER_NAME = "pgsnow-log"
 """application_name of the sessions that read the log."""
@@ -50,6 +56,11 @@ END_SECONDS = 3.0
 _EVERY = 0.005
 _UNDEFINED, _IN_USE, _TOO_MANY, _DENIED = "42704", "55006", "53300", "42501"
 _POOLER = "08P01"
+_LOST = {_UNDEFINED, "55000", "58P01"}
+"""SQLSTATEs with which no read of the slot succeeds any more: it is gone, it was invalidated, a file of the log is."""
+_INTERNAL = "XX"
+"""Class of SQLSTATEs: the server finds itself unable to decode a part of its log. Each read would end there again.
+https://www.postgresql.org/docs/current/errcodes-appendix.html"""
 _ROLE = (
     "Reading the log needs the attribute REPLICATION: ALTER ROLE {user} REPLICATION; (Amazon RDS and Aurora: GRANT"
     " rds_replication TO {user};). `pgsnow grants` prints all that the source's role needs."
@@ -77,7 +88,7 @@ class LogSource:
         parameters = {**conninfo_to_dict(self.settings.conninfo()), "application_name": LOG_READER_NAME}
         conninfo = make_conninfo("", **{**parameters, "replication": "database"})
         try:
-            conn = psycopg.connect(conninfo, autocommit=True, prepare_threshold=None)
+            conn = PatientConnection.connect(conninfo, autocommit=True, prepare_threshold=None)
         except psycopg.Error as error:
             raise _login_failed(error, conninfo) from error
         try:
@@ -210,9 +221,11 @@ def flush_log(server_version: int) -> str:
 def _result(pgconn: pq.abc.PGconn, deadline: float | None = None) -> pq.abc.PGresult | None:
     """The next result; None: there is none, or it did not come in time."""
     while pgconn.is_busy():
-        left = None if deadline is None else max(deadline - time.monotonic(), 0)
+        left = PATIENCE if deadline is None else max(deadline - time.monotonic(), 0)
         if not select.select([pgconn.socket], [], [], left)[0]:
-            return None
+            if deadline is not None:
+                return None
+            require_server(pgconn)
         pgconn.consume_input()
     return pgconn.get_result()
 
@@ -246,7 +259,8 @@ def slot_failed(conn: psycopg.Connection[Any], slot: str, error: psycopg.Error) 
         ).fetchone()
     if code == _UNDEFINED and row is not None:
         return PublicationMissing(_text(error), code=code)
-    if code in {_UNDEFINED, "55000"} or (row is not None and (row[0] != "pgoutput" or not row[1])):
+    lost = code in _LOST or (code or "").startswith(_INTERNAL)
+    if lost or (row is not None and (row[0] != "pgoutput" or not row[1])):
         return SlotLost(f"replication slot {slot}: {_text(error)}", code=code)
     if code == _IN_USE:
         pid = row[2] if row is not None else None

@@ -29,6 +29,7 @@ from pgsnow.postgres.replication.connection import (
 from pgsnow.postgres.replication.reading import LogBudget
 from pgsnow.postgres.replication.spool import MEMORY, SpoolBudget
 from pgsnow.postgres.replication.spooled import SpooledReading
+from pgsnow.postgres.silence import PATIENCE, require_server
 
 _QUIET, _QUIET_LONGEST = 0.005, 0.5
 """Seconds without a message after which the server is asked how far it is: at first, and after many times."""
@@ -64,7 +65,7 @@ class LogSession:
         self._log = log
         log.alive = self._tell_sometimes
         self._check = check
-        self._checked = self._sent = time.monotonic()
+        self._checked = self._sent = self._heard = time.monotonic()
 
     @property
     def position(self) -> int:
@@ -88,6 +89,7 @@ class LogSession:
         SlotLost, PublicationMissing, LogSpoolFull, LogMalformed, SpoolUnavailable, SpoolDenied, and what check
         raises."""
         log, limit = self._log, time.monotonic() + budget.seconds
+        self._heard = time.monotonic()
         reading, silent, moved = log.new_reading(), 0, False
         try:
             self._send(reply=True)  # a server that has nothing to send says so at once
@@ -189,6 +191,10 @@ class LogSession:
     def _wait(self, seconds: float) -> bool:
         """Wait until something comes; False: nothing did."""
         ready = bool(select.select([self._pgconn.socket], [], [], seconds)[0])
+        if not ready and time.monotonic() - self._heard > PATIENCE:
+            require_server(self._pgconn)
+        if ready or time.monotonic() - self._heard > PATIENCE:
+            self._heard = time.monotonic()
         self._pgconn.consume_input()
         return ready
 
