@@ -13,9 +13,9 @@ from pgsnow.model.config.interpolation import Path
 
 MAX_NODES = 200_000
 """Far more than any table list has; only nested aliases can lead to more."""
-_WORD = re.compile(r"'(?!<)[^']{2,}'")
-"""A word of the file in a message of the parser, such as an alias, but not a token's name (`'<block end>'`)."""
-_MARKED = ("alias", "anchor", "tag")
+_WORD = re.compile(r"((?:alias|anchor|tag|tag handle|base \d+:|float:) )(['\"]).*\2")
+"""A word of the file in a message of the parser: an alias, an anchor, a tag, a number that is none."""
+_MARK = "; a text that begins with *, & or ! must be quoted"
 
 
 class YamlProblem(ValueError):
@@ -57,10 +57,8 @@ def read_yaml(text: str) -> YamlText:
 
 def _without_words(problem: str) -> str:
     """The parser's message without words of the file: a password may begin with a mark of YAML."""
-    advised = any(mark in problem for mark in _MARKED)
-    return _WORD.sub("'…'", problem) + (
-        "; a text that begins with *, & or ! must be quoted" if advised else ""
-    )
+    text, found = _WORD.subn(r"\1…", problem)
+    return text + _MARK if found else text
 
 
 def _read(loader: yaml.SafeLoader) -> YamlText:

@@ -109,7 +109,7 @@ class Receiver(BaseModel):
     def _is_complete(self) -> Receiver:
         if self.kind is ReceiverKind.PAGERDUTY:
             if self.routing_key is None:
-                raise ValueError("pagerduty needs `routing_key:`, the integration key of a service")
+                raise ValueError("pagerduty needs `routing_key:` — write the integration key of a service, best as `${VAR}`")
         elif self.url is None:
             raise ValueError(f"{self.kind} needs `url:` — write the address that messages are posted to")
         elif self.routing_key is not None:
