@@ -109,7 +109,9 @@ class Receiver(BaseModel):
     def _is_complete(self) -> Receiver:
         if self.kind is ReceiverKind.PAGERDUTY:
             if self.routing_key is None:
-                raise ValueError("pagerduty needs `routing_key:` — write the integration key of a service, best as `${VAR}`")
+                raise ValueError(
+                    "pagerduty needs `routing_key:` — write the integration key of a service, best as `${VAR}`"
+                )
         elif self.url is None:
             raise ValueError(f"{self.kind} needs `url:` — write the address that messages are posted to")
         elif self.routing_key is not None:
@@ -174,7 +176,9 @@ class AlertsConfig(BaseModel):
         if not isinstance(value, (list, tuple)) or not value:
             raise ValueError("names no receiver — write a list such as `- {kind: slack, url: ${SLACK_URL}}`")
         found: list[Any] = []
-        taken = {item["name"] for item in value if isinstance(item, Mapping) and isinstance(item.get("name"), str)}
+        taken = {
+            item["name"] for item in value if isinstance(item, Mapping) and isinstance(item.get("name"), str)
+        }
         for item in value:
             if isinstance(item, Mapping) and not item.get("name"):
                 kind, number = str(item.get("kind", ReceiverKind.WEBHOOK)), 1
