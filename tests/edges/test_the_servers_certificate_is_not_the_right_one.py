@@ -1,7 +1,7 @@
 """With `sslmode=verify-full`, the server's certificate is of another host, of another authority, or expired.
 
 Group: connections
-Danger: somebody between the worker and Postgres reads the password and every row; or the certificate was renewed
+Danger: a server between the worker and Postgres reads the password and every row; or the certificate was renewed
 wrongly, and the message says that the server is down.
 Answer: nothing is sent, not even the user's name: no run starts, source and ledger alike. The message has the reason,
 and the advice names the certificate and `sslrootcert`, not the network. With the right certificate, all connections of

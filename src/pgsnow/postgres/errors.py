@@ -70,9 +70,9 @@ _BROKEN_INSIDE = (
 _TLS_REFUSED = re.compile(r"certificate|does not support SSL|sslrootcert", re.IGNORECASE)
 _TLS_ADVICE = (
     "The connection was refused here, before anything was sent, because the server could not be verified (sslmode)."
-    " `host` must be a name in the server's certificate; sslrootcert (PGSSLROOTCERT) must name the file of the authority"
-    " that signed it; the certificate must not have expired, and the server must offer TLS. If somebody else may be in"
-    " between, do not lower sslmode."
+    " `host` must be a name in the server's certificate; sslrootcert (PGSSLROOTCERT) must name the file of the"
+    " authority that signed it; the certificate must not have expired, and the server must offer TLS. Do not lower"
+    " sslmode: another server may be answering."
 )
 _NEXT_TICK = "The next tick tries again; nothing is lost."
 _ADVICE = {
