@@ -1,11 +1,14 @@
 """Translation of the source's driver errors into those of model/errors.py, in this one place, by SQLSTATE and never by
 message. The ledger has its own: ledger/errors.py.
 
+The advice about TLS is the exception: libpq has no code for what it refuses before it logs in.
+
 Codes: https://www.postgresql.org/docs/current/errcodes-appendix.html
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
@@ -63,6 +66,13 @@ _OF_TEXT = frozenset({PostgresErrorClass.REFUSED})
 _BROKEN_INSIDE = (
     "The view, or a function or foreign table that it reads, is broken: correct it in Postgres. The configuration is"
     " not the cause. The next tick tries again."
+)
+_TLS_REFUSED = re.compile(r"certificate|does not support SSL|sslrootcert", re.IGNORECASE)
+_TLS_ADVICE = (
+    "The connection was refused here, before anything was sent, because the server could not be verified (sslmode)."
+    " `host` must be a name in the server's certificate; sslrootcert (PGSSLROOTCERT) must name the file of the"
+    " authority that signed it; the certificate must not have expired, and the server must offer TLS. Do not lower"
+    " sslmode: another server may be answering."
 )
 _NEXT_TICK = "The next tick tries again; nothing is lost."
 _ADVICE = {
@@ -131,7 +141,13 @@ def translated(
     if error_class in _NAMED and (context := _context(error)):
         return errors.SourceQueryFailed(f"{text} ({context})", advice=_BROKEN_INSIDE, code=code)
     advice = _ADVICE.get(code or "") or (_ADVICE.get((code or "")[:2], "") if error_class in _OF_TEXT else "")
+    advice = advice or ("" if code else tls_advice(error))
     return _RAISED[error_class](text, advice=advice, code=code)
+
+
+def tls_advice(error: Exception) -> str:
+    """The advice for a connection that libpq refused because of the server's certificate; '' for any other error."""
+    return _TLS_ADVICE if _TLS_REFUSED.search(str(error)) else ""
 
 
 @contextmanager
