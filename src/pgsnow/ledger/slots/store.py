@@ -155,6 +155,20 @@ class Slots:
             for row in self.queries.execute("slots")
         )
 
+    def spool_of(self, slot: str) -> str:
+        """The identifier of the folder `log_spool_dir` of this slot's configuration; "": there is none."""
+        row = self.queries.execute("spool_of", slot=slot).fetchone()
+        return row["spool"] if row else ""
+
+    def remember_spool(self, slot: str, spool: str) -> None:
+        """Record the folder `log_spool_dir`; the slot must be known."""
+        self.queries.execute("remember_spool", slot=slot, spool=spool)
+
+    def kept(self) -> tuple[int, int]:
+        """Batches that wait in `log_spool_dir`, of all tables, and their bytes."""
+        row = self.queries.execute("kept_files").fetchone() or {}
+        return int(row.get("batches", 0)), int(row.get("bytes", 0))
+
     def forget(self, slot: str, why: str, claim: SlotClaim | None = None) -> None:
         """Record that the slot was dropped; no table continues from a position in it."""
         self.queries.execute("forget_slot", slot=slot, why=cut(why), fence=claim.fence if claim else 0)

@@ -7,6 +7,7 @@ from contextlib import suppress
 
 import psycopg
 
+from pgsnow.ledger.errors import unless_missing
 from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.config.options import LogReader
 from pgsnow.model.config.sync_config import SyncConfig
@@ -16,6 +17,7 @@ from pgsnow.operations.check.result import CheckResult, failed, ok, warning
 from pgsnow.operations.log.inspect import LogInspection, inspect
 from pgsnow.postgres.catalog.log_rights import LogFacts, log_facts
 from pgsnow.postgres.errors import translating
+from pgsnow.sync.stream.log_spool import LogSpool, spool_of
 
 LOG = "log"
 _SETUP = "pgsnow log setup"
@@ -31,6 +33,8 @@ def check_log(config: SyncConfig, ledger: Ledger, conn: psycopg.Connection) -> I
     found, facts = inspect(config, ledger, conn), log_facts(conn)
     yield from _role(facts, config)
     yield _slot(found)
+    if (spool := spool_of(config, ledger.slots, found.ledger)) is not None:
+        yield _spool(spool)
     for name, problem in found.problems.items():
         fix = " ".join(problem.fixes) or "Write another `mode`."
         # The table is synced all the same, without the log.
@@ -84,6 +88,19 @@ def _slot(found: LogInspection) -> CheckResult:
         by = f" The oldest open transaction is {found.oldest}." if found.oldest else ""
         return warning(LOG, f"slot {found.slot}{held}", f"pgsnow log status.{by}")
     return ok(LOG, f"slot {found.slot}, publication {found.publication}{held}")
+
+
+def _spool(spool: LogSpool) -> CheckResult:
+    """Whether changes can be kept while Snowflake is away. A ledger of an older version knows no folder."""
+    problem = unless_missing(lambda: spool.problem() or "", "the ledger has not been migrated")
+    if problem:
+        return failed(
+            LOG,
+            f"log_spool_dir cannot be used: {problem}",
+            "Mount the volume, or run `pgsnow log setup`, which makes the folder (--new-spool if it is lost).",
+        )
+    held = f"{spool.size() // MEGABYTE:,} MB of at most {spool.most // MEGABYTE:,} MB"
+    return ok(LOG, f"log_spool_dir {spool.path} is the one that the ledger knows, and holds {held}")
 
 
 def _limits(found: LogInspection, facts: LogFacts) -> Iterator[CheckResult]:
