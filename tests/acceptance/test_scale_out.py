@@ -161,6 +161,7 @@ def test_three_workers_share_the_work_and_one_that_is_killed_costs_one_chunk(
 
 
 @pytest.mark.stress
+@pytest.mark.parametrize("broker_url", ["valkey", *(["rabbitmq"] if AMQP_URL else [])], indirect=True)
 def test_workers_that_are_killed_again_and_again_cost_a_chunk_each(backend: Backend) -> None:
     """Under beat and while rows are written: a worker is killed every few seconds, and another takes its place."""
     world, kills, pause = backend.world, int(os.environ.get("PGSNOW_SCALE_KILLS", "8")), threading.Event()

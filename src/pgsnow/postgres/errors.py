@@ -6,6 +6,7 @@ Codes: https://www.postgresql.org/docs/current/errcodes-appendix.html
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
@@ -65,7 +66,10 @@ _BROKEN_INSIDE = (
     " not the cause. The next tick tries again."
 )
 _NEXT_TICK = "The next tick tries again; nothing is lost."
+_NO_FILES = "EMFILE"
 _ADVICE = {
+    _NO_FILES: "This process, or the machine, may open no more files: raise the limit (LimitNOFILE= of a systemd unit,"
+    f" `ulimit -n`). {_NEXT_TICK}",
     "08P01": "A connection pooler, which answers so, does not take this connection or statement: it may know no such"
     " database or user, have no free server connection (default_pool_size, query_wait_timeout), lend sessions for"
     " single statements (it must have pool_mode = transaction or session), or refuse a parameter of POSTGRES_DSN."
@@ -130,7 +134,8 @@ def translated(
     text = f"{table}: {message}" if table else message
     if error_class in _NAMED and (context := _context(error)):
         return errors.SourceQueryFailed(f"{text} ({context})", advice=_BROKEN_INSIDE, code=code)
-    advice = _ADVICE.get(code or "") or (_ADVICE.get((code or "")[:2], "") if error_class in _OF_TEXT else "")
+    known = _ADVICE.get(_NO_FILES if _has_no_files(error.__cause__ or error.__context__ or error) else code or "")
+    advice = known or (_ADVICE.get((code or "")[:2], "") if error_class in _OF_TEXT else "")
     return _RAISED[error_class](text, advice=advice, code=code)
 
 
@@ -147,6 +152,11 @@ def _without_code(error: Exception) -> PostgresErrorClass:
     """libpq reports no SQLSTATE without a connection; a client-side error has none either."""
     lost = (psycopg.OperationalError, psycopg.InterfaceError, OSError)
     return PostgresErrorClass.UNAVAILABLE if isinstance(error, lost) else PostgresErrorClass.REFUSED
+
+
+def _has_no_files(error: BaseException | None) -> bool:
+    """True if an open file too many is the cause."""
+    return isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE)
 
 
 def _context(error: Exception) -> str:
