@@ -134,7 +134,9 @@ def translated(
     text = f"{table}: {message}" if table else message
     if error_class in _NAMED and (context := _context(error)):
         return errors.SourceQueryFailed(f"{text} ({context})", advice=_BROKEN_INSIDE, code=code)
-    known = _ADVICE.get(_NO_FILES if _has_no_files(error.__cause__ or error.__context__ or error) else code or "")
+    known = _ADVICE.get(
+        _NO_FILES if _has_no_files(error.__cause__ or error.__context__ or error) else code or ""
+    )
     advice = known or (_ADVICE.get((code or "")[:2], "") if error_class in _OF_TEXT else "")
     return _RAISED[error_class](text, advice=advice, code=code)
 
