@@ -36,12 +36,16 @@ class LogJoin:
     read: LogRead | None = None
     """The read of the log in this tick; None: it was not read."""
     begun: Join | None = None
+    barred: bool = False
+    """The log cannot be read at present."""
     why: str = ""
 
     def begin(self, claim: Claim) -> None:
         """Reserve a position, if the table can join now: the slot is there, and the publication has the whole table.
         May be called again."""
         self.begun = None
+        if self.barred:
+            return
         slot, publication = self.engine.config.log_names(claim.ledger)
         source = self.plan.config.source
         state = inspect_log(self.conn, slot, publication, [source])
