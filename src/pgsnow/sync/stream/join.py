@@ -27,7 +27,8 @@ from pgsnow.sync.stream.slot_reader import LogRead
 @dataclass(slots=True)
 class LogJoin:
     """One table's way into the log, in one run: `begin` before the last snapshot of the run, `finish` after everything
-    that it shows is in the target. begun: the join under way. why: the reason why `begin` has begun none; '': there is no slot."""
+    that it shows is in the target. begun: the join under way. why: the reason why `begin` has begun none; '': there is
+    no slot."""
 
     engine: EngineContext
     plan: TablePlan
