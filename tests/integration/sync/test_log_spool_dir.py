@@ -22,7 +22,7 @@ from pgsnow.model.table import TargetName
 from pgsnow.operations.check.log import check_log
 from pgsnow.operations.log.setup import set_up
 from pgsnow.operations.status.log import log_of
-from pgsnow.sync.stream.log_spool import MARKER, spool_of
+from pgsnow.sync.stream.log_spool import MARKER, LogSpool, spool_of
 from pgsnow.testing.faults import RaiseAt
 from tests.world import MemoryWorld
 
@@ -134,7 +134,7 @@ def test_only_what_was_written_is_taken_from_the_folder(memory_world: MemoryWorl
     @given(
         st.binary(max_size=2_000), st.integers(0), st.sampled_from(["", "altered", "added", "cut", "a link"])
     )
-    def check(content: bytes, at: int, harm: str) -> None:
+    def check(found: LogSpool, content: bytes, at: int, harm: str) -> None:
         part.write_bytes(content)
         batch = f"public.users/{next(number)}-0"
         kept = found.keep(batch, [part])
@@ -161,9 +161,9 @@ def test_only_what_was_written_is_taken_from_the_folder(memory_world: MemoryWorl
         found.sweep(batch, ())
 
     with closing(Ledger(world.settings.ledger, "public")) as ledger:
-        found = spool_of(world.config, ledger.slots, ledger.checkpoints.owners()[0])
-        assert found is not None
-        check()
+        made = spool_of(world.config, ledger.slots, ledger.checkpoints.owners()[0])
+        assert made is not None
+        check(made)
     world.sql("select pg_drop_replication_slot(slot) from sync_slots")
 
 
