@@ -46,7 +46,9 @@ def tick(world: MemoryWorld) -> TableReport:
 
 def outage(world: MemoryWorld, number: int) -> TableReport:
     """A tick with changes, in which nothing can be staged."""
-    world.sql(f"insert into users (id, name) values ({100 + number}, 'new'); delete from users where id = {number}")
+    world.sql(
+        f"insert into users (id, name) values ({100 + number}, 'new'); delete from users where id = {number}"
+    )
     world.sql("update users set balance = coalesce(balance, 0) + 1 where id > 15")
     world.warehouse.fail("put", AWAY)
     report = tick(world)
