@@ -130,12 +130,11 @@ def test_names_are_quoted_in_the_source_and_escaped_on_the_page(
     assert overview.status_code == 200
     assert "{{ 7 * 7 }}" in overview.text
     assert ">49<" not in overview.text
-    for entry in hostile.tables:
-        address = f"/sync/{table_address(entry['source'])}"
-        page = client.get(address)
+    for table in hostile.config.tables:
+        page = client.get(f"/sync/{table_address(table.name)}")
         is_safe(page)
-        assert page.status_code == 200, entry["source"]
-        is_safe(client.get("/sync/api/v1/runs", params={"table": entry["source"]}))
+        assert page.status_code == 200, table.name
+        is_safe(client.get("/sync/api/v1/runs", params={"table": table.name}))
     is_safe(overview)
     is_safe(client.get("/sync/metrics"))
 
