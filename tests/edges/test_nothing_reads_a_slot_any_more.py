@@ -4,8 +4,8 @@ Group: history
 Danger: The last table with `mode: log` is paused, disabled or removed, or its first load takes a day. The slot goes on
 holding back the source's log, until the disk is full.
 Answer: A slot that no table follows yet is read on by the ticks, so that it holds back little. One that no tick reads
-is looked after once an hour by any worker: its size is measured, and above `max_retained_wal` it is dropped, which costs
-one read without the log. The status, the page and an alert say that it can be dropped.
+is looked after once an hour by any worker: its size is measured, and above `max_retained_wal` it is dropped, which
+costs one read without the log. The status, the page and an alert say that it can be dropped.
 """
 
 from __future__ import annotations

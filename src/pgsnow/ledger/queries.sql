@@ -1791,6 +1791,7 @@ from {schema}.sync_slots order by slot;
 select spool from {schema}.sync_slots where slot = %(slot)s;
 
 -- name: remember_spool
+-- The folder log_spool_dir was made: files that wait in another one are not read any more.
 update {schema}.sync_slots set spool = %(spool)s where slot = %(slot)s;
 
 -- name: kept_files

@@ -8,6 +8,7 @@ Codes: https://www.postgresql.org/docs/current/errcodes-appendix.html
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -75,7 +76,10 @@ _TLS_ADVICE = (
     " sslmode: another server may be answering."
 )
 _NEXT_TICK = "The next tick tries again; nothing is lost."
+_NO_FILES = "EMFILE"
 _ADVICE = {
+    _NO_FILES: "This process, or the machine, may open no more files: raise the limit (LimitNOFILE= of a systemd unit,"
+    f" `ulimit -n`). {_NEXT_TICK}",
     "08P01": "A connection pooler, which answers so, does not take this connection or statement: it may know no such"
     " database or user, have no free server connection (default_pool_size, query_wait_timeout), lend sessions for"
     " single statements (it must have pool_mode = transaction or session), or refuse a parameter of POSTGRES_DSN."
@@ -140,7 +144,10 @@ def translated(
     text = f"{table}: {message}" if table else message
     if error_class in _NAMED and (context := _context(error)):
         return errors.SourceQueryFailed(f"{text} ({context})", advice=_BROKEN_INSIDE, code=code)
-    advice = _ADVICE.get(code or "") or (_ADVICE.get((code or "")[:2], "") if error_class in _OF_TEXT else "")
+    known = _ADVICE.get(
+        _NO_FILES if _has_no_files(error.__cause__ or error.__context__ or error) else code or ""
+    )
+    advice = known or (_ADVICE.get((code or "")[:2], "") if error_class in _OF_TEXT else "")
     advice = advice or ("" if code else tls_advice(error))
     return _RAISED[error_class](text, advice=advice, code=code)
 
@@ -163,6 +170,11 @@ def _without_code(error: Exception) -> PostgresErrorClass:
     """libpq reports no SQLSTATE without a connection; a client-side error has none either."""
     lost = (psycopg.OperationalError, psycopg.InterfaceError, OSError)
     return PostgresErrorClass.UNAVAILABLE if isinstance(error, lost) else PostgresErrorClass.REFUSED
+
+
+def _has_no_files(error: BaseException | None) -> bool:
+    """True if an open file too many is the cause."""
+    return isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE)
 
 
 def _context(error: Exception) -> str:

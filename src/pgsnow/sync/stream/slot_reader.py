@@ -23,6 +23,7 @@ from pgsnow.model.errors import (
     SlotBusy,
     SlotNotMade,
 )
+from pgsnow.model.log.sharing import MOST_NAMES, TABLES, shared_with
 from pgsnow.model.log.slot import (
     KnownSlot,
     LogState,
@@ -32,7 +33,6 @@ from pgsnow.model.log.slot import (
     slot_verdict,
     unpublished,
 )
-from pgsnow.model.log.sharing import MOST_NAMES, TABLES, shared_with
 from pgsnow.postgres.incremental.streaming import LogPoint, running_xids, still_invisible, take_log_point
 from pgsnow.postgres.replication.connection import LogSource
 from pgsnow.postgres.replication.fingerprint import inspect_log

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 
 from pgsnow.model.batch import LoadBatch, Page
@@ -67,8 +67,9 @@ def stage_log(run: RunContext, log: TableLog) -> None:
             new.append(outcome.batch)
             run.rejected.resolve_loaded()
         run.rejected.flush()
-        if run.recorder.rows_rejected and away is None:  # else the load finds that out
-            run.rejected.judge_older_versions(run.destination.held_keys, only_unknown=True)
+        if run.recorder.rows_rejected and away is None:
+            with suppress(*AWAY):  # the load asks again
+                run.rejected.judge_older_versions(run.destination.held_keys, only_unknown=True)
         record_staged(run, new, checkpoint, run.destination.definition(run.drift))
     log.staged()
     note_staged(run, new)
