@@ -23,7 +23,7 @@ unexport PYTHONDONTWRITEBYTECODE
 help:
 	@echo "make demo    a real Postgres under live writes, synced into the Snowflake emulator, compared at the end"
 	@echo "make test    check, then the whole test suite, and the CPU minutes of both"
-	@echo "make thorough  the further points of what make test tries at one point each"
+	@echo "make thorough  the tests that are too slow for every change"
 	@echo "make check   linters, types, layers"
 	@echo "make format  format and sort imports"
 	@echo "make docs    the documentation as a site, in site/"

@@ -8,6 +8,7 @@ use_memory()
 gc.disable()  # until all tests are loaded: nothing of them is garbage
 
 pytest_plugins = [
+    "tests.slow_part",
     "tests.self_tests",
     "tests.servers",
     "tests.world",

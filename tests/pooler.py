@@ -1,4 +1,4 @@
-"""A connection pooler before a server: pgbouncer in transaction mode, in which sessions are shared between clients."""
+"""A connection pooler before a server: pgbouncer, by default in transaction mode, in which clients share sessions."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ listen_port = {port}
 unix_socket_dir =
 auth_type = trust
 auth_file = {users}
-pool_mode = transaction
+pool_mode = {mode}
 default_pool_size = {sessions}
 max_client_conn = 500
-query_wait_timeout = 60
+query_wait_timeout = {wait}
 """
 NOT_OURS = {
     *("application_name", "client_encoding", "DateStyle", "TimeZone", "standard_conforming_strings"),
@@ -43,13 +43,20 @@ NOT_OURS = {
 
 
 class Pooler:
-    """pgbouncer, as a child of this process. `port`: where it listens."""
+    """pgbouncer, as a child of this process. `port`: where it listens. wait: seconds that a client waits for a server
+    session."""
 
-    def __init__(self, folder: Path, server: int, users: Sequence[str], sessions: int) -> None:
+    def __init__(
+        self, folder: Path, server: int, users: Sequence[str], sessions: int, mode: str, wait: int
+    ) -> None:
         self.port = free_port()
         listed, config = folder / "users.txt", folder / "pgbouncer.ini"
         listed.write_text("".join(f'"{user}" ""\n' for user in users))
-        config.write_text(CONFIG.format(server=server, port=self.port, users=listed, sessions=sessions))
+        config.write_text(
+            CONFIG.format(
+                server=server, port=self.port, users=listed, sessions=sessions, mode=mode, wait=wait
+            )
+        )
         self._child = Child([program() or "pgbouncer", str(config)], folder / "log", user=server_user())
         wait_until(lambda: accepts(self.port), lambda: (folder / "log").read_text())
 
@@ -93,12 +100,16 @@ def program() -> str | None:
 
 @contextmanager
 def pooler_before(
-    server: EmbeddedPostgres, users: Sequence[str] = ("postgres",), sessions: int = SESSIONS
+    server: EmbeddedPostgres,
+    users: Sequence[str] = ("postgres",),
+    sessions: int = SESSIONS,
+    mode: str = "transaction",
+    wait: int = 60,
 ) -> Iterator[Pooler]:
     """A pooler before this server, for these users, with at most so many server sessions in each pool."""
     folder = Path(tempfile.mkdtemp(prefix="pgsnow-pooler-"))
     folder.chmod(0o755)
-    pooler = Pooler(folder, server.port, users, sessions)
+    pooler = Pooler(folder, server.port, users, sessions, mode, wait)
     try:
         yield pooler
     finally:

@@ -55,6 +55,10 @@ class DeferredLoads:
         """
         self.queries.fenced("staged_loaded", claim, rows=rows)
 
+    def uploaded(self, claim: Claim, batches: Sequence[StagedBatch]) -> None:
+        """Record that the files of these batches, which were kept in `log_spool_dir`, are in the stage."""
+        self.queries.fenced("kept_uploaded", claim, batches=[batch.batch for batch in batches])
+
     def discard(self, claim: Claim) -> Checkpoint | None:
         """Discard the staged batches: the checkpoint goes back to that of what was loaded, which is returned.
         They become open batches.

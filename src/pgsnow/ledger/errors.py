@@ -28,7 +28,7 @@ from pgsnow.model.errors import (
     LedgerUnavailable,
     PgsnowError,
 )
-from pgsnow.postgres.errors import sqlstate_of
+from pgsnow.postgres.errors import sqlstate_of, tls_advice
 
 T = TypeVar("T")
 
@@ -65,6 +65,12 @@ _TIMED_OUT = Rule(LedgerUnavailable, f"A timeout set on the ledger's server ende
 
 RULES = {
     "08": Rule(LedgerUnavailable),  # connection exception
+    "08P01": Rule(  # protocol violation
+        LedgerUnavailable,
+        "A connection pooler before the ledger, which answers so, does not take this connection or statement: it must"
+        " know the database and the user, have a free server connection, and have pool_mode = transaction or session."
+        " Better let LEDGER_DSN lead past it.",
+    ),
     "23": Rule(  # integrity constraint violation
         LedgerQueryFailed, "Remove the constraint or trigger on {place} that pgsnow did not create."
     ),
@@ -167,6 +173,7 @@ def ledger_error(
     code = sqlstate or sqlstate_of(error)
     rule = rule_for(code) if code else _rule_without_code(error)
     advice = rule.advice.format(place=_place(error, schema), schema=schema)
+    advice = advice or ("" if code else tls_advice(error))
     return rule.error(f"ledger: {_first_line(error)}", advice=advice, code=code)
 
 

@@ -98,12 +98,17 @@ class Leases:
             self.chunks.renew(chunks)
 
     def release(self, claims: Iterable[Claim]) -> None:
-        """Give these claims back. Never raises LeaseLost."""
+        """Give these claims back. If the ledger cannot store that, the session is ended, so that the next run, also of
+        this process, does not have to wait until they expire. Never raises LeaseLost."""
         every, granted = list(claims), self._session.process.claims
-        if tables := [claim for claim in every if claim.chunk is None]:
-            self._session.run(lambda connection: self._release(connection, tables))
-        if chunks := [claim for claim in every if claim.chunk is not None]:
-            self.chunks.release(chunks)
+        try:
+            if tables := [claim for claim in every if claim.chunk is None]:
+                self._session.run(lambda connection: self._release(connection, tables))
+            if chunks := [claim for claim in every if claim.chunk is not None]:
+                self.chunks.release(chunks)
+        except PgsnowError:
+            self._session.close()
+            raise
         for claim in every:
             known = granted.get((claim.table, claim.chunk))
             if known is not None and known.fence == claim.fence:  # not a newer one of its table or chunk

@@ -417,6 +417,15 @@ set staged = null, loaded_checkpoint = null, target_rows = %(rows)s,
 where source_table = %(table)s and fence = %(fence)s
 returning source_table;
 
+-- name: kept_uploaded
+-- These staged batches, which were kept in log_spool_dir, are in the stage now.
+update {schema}.sync_watermarks
+set staged = (
+    select jsonb_agg(case when b ->> 'batch' = any(%(batches)s) then b - 'kept' else b end order by at)
+    from jsonb_array_elements(staged) with ordinality as n(b, at))
+where source_table = %(table)s and fence = %(fence)s
+returning source_table;
+
 -- name: discard_staged
 -- Discards the waiting batches, and moves the reading back to the checkpoint of the loading.
 update {schema}.sync_watermarks
@@ -690,7 +699,7 @@ with runs as (
     select * from jsonb_to_recordset(%(runs)s) as r(
         statements jsonb, statement_count integer, logins integer, warehouse_seconds float8, awake_from timestamptz,
         awake_until timestamptz, awake_seconds float8,
-        retry_seconds double precision, lasting_failures integer, failed_entry text,
+        retry_seconds double precision, lasting_failures integer, failed_entry text, without_log text,
         run_id text, source_table text, target_table text, started_at timestamptz, ended_at timestamptz,
         seconds double precision, phases jsonb, rows_read bigint, rows_rejected bigint, rows_dropped bigint,
         rows_inserted bigint, rows_updated bigint, rows_deleted bigint, ranges_compared integer, sweep_seconds float8,
@@ -853,6 +862,7 @@ set last_run = w.lease_since at time zone 'UTC',
     last_success = case when runs.status = any(%(success)s::text[]) then w.lease_since else w.last_success end,
     last_status = case when runs.status = 'locked' then w.last_status else runs.status end,
     last_error = case when runs.status = 'locked' then w.last_error else runs.error end,
+    without_log = case when runs.status = 'locked' then w.without_log else runs.without_log end,
     rows_processed = runs.rows_inserted + runs.rows_updated,
     rows_total = least(w.rows_total, 9000000000000000000) + runs.rows_inserted + runs.rows_updated,
     target_table = runs.target_table,
@@ -1069,7 +1079,7 @@ select w.source_table, w.target_table, coalesce(w.watermark_text, w.last_waterma
     case when w.paused then w.paused_reason end as paused_reason,
     case when w.lease_expires > clock_timestamp() then
         greatest(0, extract(epoch from clock_timestamp() - w.lease_since))::float8
-    end as lease_age
+    end as lease_age, w.without_log
 from {schema}.sync_watermarks w
 cross join lateral (
     select to_timestamp(max(value) filter (where key = 'swept_at')) as swept_at,
@@ -1753,9 +1763,9 @@ update {schema}.sync_slots set created_at = clock_timestamp()
 where slot = %(slot)s and fence = %(fence)s;
 
 -- name: new_generation
--- A slot was made: positions in earlier ones are not continued from.
+-- A slot was made: positions in earlier ones, and in other slots, are not continued from.
 update {schema}.sync_slots
-set generation = generation + 1, system = %(system)s, timeline = %(timeline)s, database = %(database)s,
+set generation = (select max(generation) from {schema}.sync_slots) + 1, system = %(system)s, timeline = %(timeline)s, database = %(database)s,
     confirmed = %(confirmed)s, unsettled = %(unsettled)s::jsonb, created_at = clock_timestamp(), why = %(why)s,
     fingerprint = %(fingerprint)s::jsonb, figures = jsonb_build_object(), trouble = null, trouble_since = null
 where slot = %(slot)s and fence = %(fence)s
@@ -1772,15 +1782,32 @@ where slot = %(slot)s and fence = %(fence)s;
 -- Every slot that the ledger knows, with its lease.
 select *, lease_expires > clock_timestamp() as is_held, (select min(id) from {schema}.pgsnow_ledger) as ledger,
     extract(epoch from clock_timestamp() - read_at)::float8 as read_seconds,
+    extract(epoch from clock_timestamp() - coalesce(read_at, created_at))::float8 as unread_seconds,
     extract(epoch from clock_timestamp() - trouble_since)::float8 as trouble_seconds
 from {schema}.sync_slots order by slot;
 
+-- name: spool_of
+-- The identifier of the folder log_spool_dir.
+select spool from {schema}.sync_slots where slot = %(slot)s;
+
+-- name: remember_spool
+-- The folder log_spool_dir was made: files that wait in another one are not read any more.
+update {schema}.sync_slots set spool = %(spool)s where slot = %(slot)s;
+
+-- name: kept_files
+-- Batches in log_spool_dir, of all tables, and their bytes.
+select count(*) as batches, coalesce(sum((b ->> 'size')::bigint), 0)::bigint as bytes
+from {schema}.sync_watermarks
+cross join jsonb_array_elements(case when jsonb_typeof(staged) = 'array' then staged end) as b
+where b ? 'kept';
+
 -- name: forget_slot
--- The slot was dropped by a person: tables are not read from it any more. Its generation stays, so that no position in
+-- The slot was dropped by a person: tables are not read from it any more. Its generation moves on, so that no position in
 -- it is continued from.
 update {schema}.sync_slots
 set created_at = null, confirmed = 0, fingerprint = jsonb_build_object(), unsettled = '[]', figures = jsonb_build_object(), why = %(why)s,
-    trouble = null, trouble_since = null, generation = generation + 1, system = '', timeline = 0
+    trouble = null, trouble_since = null, system = '',
+    generation = (select max(generation) from {schema}.sync_slots) + 1, timeline = 0
 where slot = %(slot)s and (lease_expires is null or lease_expires <= clock_timestamp() or fence = %(fence)s);
 
 -- name: begin_log_join
@@ -1800,7 +1827,7 @@ where slot = %(slot)s and (joins -> %(table)s ->> 1)::bigint = %(fence)s;
 
 -- name: durable_in_log
 -- How far the changes of all tables are in their targets or staged. A table that has stayed behind for some time while
--- others have not is left out: it is read otherwise later. A run of a table that was claimed again no longer counts.
+-- others have not is left out: it is read otherwise later. A run that has ended, or whose lease was lost, no longer counts.
 with positions as (
     select (w.checkpoint -> 'log' ->> 1)::bigint as lsn, w.read_until
     from {schema}.sync_watermarks w
@@ -1814,7 +1841,7 @@ with positions as (
     select (j.value ->> 0)::bigint
     from {schema}.sync_slots s, jsonb_each(s.joins) j
     join {schema}.sync_watermarks w on w.source_table = j.key and w.fence = (j.value ->> 1)::bigint
-    where s.slot = %(slot)s
+    where s.slot = %(slot)s and w.lease_expires > clock_timestamp()
 )
 select least(%(until)s::bigint, (select min(lsn) from needed)) as durable
 from {schema}.sync_slots where slot = %(slot)s and fence = %(fence)s;

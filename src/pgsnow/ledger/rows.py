@@ -66,6 +66,8 @@ class WatermarkRow(NamedTuple):
     paused_reason: str | None = None
     lease_age: float | None = None
     """Seconds since the current lease was granted; None: no worker holds it."""
+    without_log: str | None = None
+    """With `mode: log`, why the table is not read from the log; None: it is."""
 
     @property
     def is_integer(self) -> bool:

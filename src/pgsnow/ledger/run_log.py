@@ -124,6 +124,7 @@ def _log_row(claim: Claim, report: TableReport, cost: CostConfig) -> dict[str, A
         "awake_from": used and used.since.isoformat(),
         "awake_until": used and used.until.isoformat(),
         "awake_seconds": used and used.awake_seconds,
+        "without_log": report.without_log and cut(report.without_log),
         "run_id": claim.run_id,
         "source_table": claim.table,
         "target_table": report.target,

@@ -65,13 +65,38 @@ class Layout:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptFile:
+    """A file in `log_spool_dir`. size: bytes. sha256: of its content, as hexadecimal digits."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeptFiles:
+    """The files of a batch that are in `log_spool_dir`, as nothing else could take them. spool: the identifier of that
+    folder."""
+
+    spool: str
+    files: tuple[KeptFile, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return {"spool": self.spool, "files": [[*astuple(file)] for file in self.files]}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> KeptFiles:
+        return cls(data["spool"], tuple(KeptFile(*file) for file in data["files"]))
+
+
+@dataclass(frozen=True, slots=True)
 class StagedBatch:
     """One load batch that is staged and not loaded yet.
 
     first_row: as in LoadBatch, counted over all waiting batches. size: bytes. place: the stage that holds its files, by
     the value of `load` that chooses it. bounds: of its rows' keys; None: not known, as in rows of older versions.
     once: no earlier read has read a row of it, so that with `insert_only` it may be copied without a MERGE. changes:
-    as in LoadBatch.
+    as in LoadBatch. kept: the files are not in the stage yet; None: they are.
     """
 
     batch: str
@@ -84,6 +109,7 @@ class StagedBatch:
     bounds: KeyBounds | None = None
     once: bool = False
     changes: ChangeKinds | None = None
+    kept: KeptFiles | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -100,7 +126,8 @@ class StagedBatch:
         """Fields that earlier versions do not know, if they are set."""
         bounds = {"bounds": [*astuple(self.bounds)]} if self.bounds else {}
         changes = {"changes": self.changes.to_json()} if self.changes is not None else {}
-        return bounds | changes | ({"once": True} if self.once else {})
+        kept = {"kept": self.kept.to_json()} if self.kept is not None else {}
+        return bounds | changes | kept | ({"once": True} if self.once else {})
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> StagedBatch:
@@ -108,7 +135,8 @@ class StagedBatch:
         bounds = KeyBounds(*data["bounds"]) if data.get("bounds") else None
         changes = ChangeKinds.from_json(data["changes"]) if "changes" in data else None
         layout, once = Layout.from_json(data["layout"]), data.get("once", False)
-        return cls(**values, layout=layout, bounds=bounds, once=once, changes=changes)
+        kept = KeptFiles.from_json(data["kept"]) if "kept" in data else None
+        return cls(**values, layout=layout, bounds=bounds, once=once, changes=changes, kept=kept)
 
 
 def copied_at_once(config: TableConfig, batches: Sequence[StagedBatch]) -> bool:

@@ -21,7 +21,8 @@ PgsnowError
 │   │   └── WarehouseUnusable  no warehouse that may execute the statement         after a fix
 │   │       └── CreditsUsedUp  a resource monitor's quota, a trial or a payment    after a fix
 │   ├── StagingAccessDenied  keys, role or policy of the bucket                    after a fix
-│   └── SpoolDenied          the folder for part files is not ours                 after a fix
+│   ├── SpoolDenied          the folder for part files is not ours                 after a fix
+│   └── LogSpoolUnusable     `log_spool_dir` is not the folder that the ledger knows  after a fix
 ├── LogGap
 │   ├── SlotLost             the replication slot is gone, or lacks log            never (tables are read without it)
 │   ├── SlotNotMade          a new replication slot cannot be made now             never (tables are read without it)
@@ -161,12 +162,15 @@ class LogSessionUnavailable(SourceUnavailable):
 
 
 class SlotBusy(SourceUnavailable):
-    """Another session reads the replication slot."""
+    """The replication slot cannot be read at present, because another session reads it, or the server waits."""
 
-    def __init__(self, message: str = "", *, pid: int | None = None, code: str | None = None) -> None:
+    def __init__(
+        self, message: str = "", *, pid: int | None = None, advice: str = "", code: str | None = None
+    ) -> None:
         super().__init__(
             message,
-            advice="Nothing to do if another worker of this configuration reads it: the next tick tries again."
+            advice=advice
+            or "Nothing to do if another worker of this configuration reads it: the next tick tries again."
             " Otherwise pg_stat_activity shows the session; each configuration needs a slot of its own (`log_slot`).",
             code=code,
         )
@@ -298,6 +302,16 @@ class SpoolDenied(AccessDenied):
     )
 
 
+class LogSpoolUnusable(AccessDenied):
+    """`log_spool_dir` is not the folder that the ledger knows, or cannot be written."""
+
+    default_advice = (
+        "Mount the volume with the folder, which all workers must share; `pgsnow check` says whether it is the right"
+        " one. If it is lost, `pgsnow log setup --new-spool` makes another, and what waited there is read from the"
+        " tables."
+    )
+
+
 class StagingAccessDenied(AccessDenied):
     """The bucket's store denied access to the keys."""
 
@@ -320,7 +334,15 @@ class SlotLost(LogGap):
 
 
 class SlotNotMade(LogGap):
-    """A replication slot cannot be made now: transactions are open, or the server has no free slot."""
+    """A replication slot cannot be made now: transactions are open, or the server has no free slot.
+
+    blocker: id of the oldest open transaction, 32 bits, as text; '': that is not the cause, or it is not known."""
+
+    def __init__(
+        self, message: str = "", *, advice: str = "", code: str | None = None, blocker: str = ""
+    ) -> None:
+        super().__init__(message, advice=advice, code=code)
+        self.blocker = blocker
 
 
 class PublicationMissing(LogGap):
@@ -547,12 +569,19 @@ class LeaseHeld(PgsnowError):
     """Another run is syncing the table."""
 
     exit_code = 3
+    default_advice = (
+        "Nothing to do: the other run syncs the table. `pgsnow status` shows which worker has it."
+    )
 
 
 class LeaseLost(PgsnowError):
     """This run lost its lease on the table; its results are discarded, and the work is done again."""
 
     exit_code = 1
+    default_advice = (
+        "Nothing to do: the run that has the lease syncs the table. If this happens often, a worker stands still, or"
+        " its connection to the ledger is lost, for longer than a lease lasts."
+    )
 
 
 class ShuttingDown(PgsnowError):

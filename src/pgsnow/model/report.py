@@ -128,6 +128,8 @@ class TableReport:
     next_attempt: datetime | None = None
     """When a table that is backing off is tried again."""
     last_watermark: str | None = None
+    without_log: str | None = None
+    """Why the table, with `mode: log`, is not read from the log after this run; None: it is."""
     lag_seconds: float | None = None
     chunks_left: int = 0
     """Chunks of the table's backfill that are not loaded yet. The backfill ends after the last of them."""

@@ -57,8 +57,10 @@ TEXT_SETTINGS = {
     "extra_float_digits": "1",
     "bytea_output": "hex",
     "standard_conforming_strings": "on",
+    "array_nulls": "on",
+    "xmloption": "content",
 }
-"""Settings that the text of a value depends on."""
+"""Settings that the text of a value depends on, or the value of a text."""
 READ_SETTINGS = {
     "statement_timeout": "0",
     "lock_timeout": LOCK_TIMEOUT,

@@ -1,11 +1,15 @@
 """Translation of the source's driver errors into those of model/errors.py, in this one place, by SQLSTATE and never by
 message. The ledger has its own: ledger/errors.py.
 
+The advice about TLS is the exception: libpq has no code for what it refuses before it logs in.
+
 Codes: https://www.postgresql.org/docs/current/errcodes-appendix.html
 """
 
 from __future__ import annotations
 
+import errno
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
@@ -64,11 +68,22 @@ _BROKEN_INSIDE = (
     "The view, or a function or foreign table that it reads, is broken: correct it in Postgres. The configuration is"
     " not the cause. The next tick tries again."
 )
+_TLS_REFUSED = re.compile(r"certificate|does not support SSL|sslrootcert", re.IGNORECASE)
+_TLS_ADVICE = (
+    "The connection was refused here, before anything was sent, because the server could not be verified (sslmode)."
+    " `host` must be a name in the server's certificate; sslrootcert (PGSSLROOTCERT) must name the file of the"
+    " authority that signed it; the certificate must not have expired, and the server must offer TLS. Do not lower"
+    " sslmode: another server may be answering."
+)
 _NEXT_TICK = "The next tick tries again; nothing is lost."
+_NO_FILES = "EMFILE"
 _ADVICE = {
-    "08P01": "A connection pooler, which answers so, does not take this connection: it may know no such database or"
-    " user, have no free server connection (default_pool_size, query_wait_timeout), or refuse a parameter of"
-    " POSTGRES_DSN. pgbouncer refuses `options`: remove them, or use `ALTER ROLE … SET` for what they set.",
+    _NO_FILES: "This process, or the machine, may open no more files: raise the limit (LimitNOFILE= of a systemd unit,"
+    f" `ulimit -n`). {_NEXT_TICK}",
+    "08P01": "A connection pooler, which answers so, does not take this connection or statement: it may know no such"
+    " database or user, have no free server connection (default_pool_size, query_wait_timeout), lend sessions for"
+    " single statements (it must have pool_mode = transaction or session), or refuse a parameter of POSTGRES_DSN."
+    " pgbouncer refuses `options`: remove them, or use `ALTER ROLE … SET` for what they set.",
     "0A000": "If POSTGRES_DSN leads to a standby, it cannot do this; point POSTGRES_DSN at the primary.",
     "22": "A value of the table cannot be computed or converted where a view, a function, a virtual column or `where:`"
     " uses it. Correct the value, or what computes it; psql shows the row with the same query.",
@@ -129,8 +144,17 @@ def translated(
     text = f"{table}: {message}" if table else message
     if error_class in _NAMED and (context := _context(error)):
         return errors.SourceQueryFailed(f"{text} ({context})", advice=_BROKEN_INSIDE, code=code)
-    advice = _ADVICE.get(code or "") or (_ADVICE.get((code or "")[:2], "") if error_class in _OF_TEXT else "")
+    known = _ADVICE.get(
+        _NO_FILES if _has_no_files(error.__cause__ or error.__context__ or error) else code or ""
+    )
+    advice = known or (_ADVICE.get((code or "")[:2], "") if error_class in _OF_TEXT else "")
+    advice = advice or ("" if code else tls_advice(error))
     return _RAISED[error_class](text, advice=advice, code=code)
+
+
+def tls_advice(error: Exception) -> str:
+    """The advice for a connection that libpq refused because of the server's certificate; '' for any other error."""
+    return _TLS_ADVICE if _TLS_REFUSED.search(str(error)) else ""
 
 
 @contextmanager
@@ -146,6 +170,11 @@ def _without_code(error: Exception) -> PostgresErrorClass:
     """libpq reports no SQLSTATE without a connection; a client-side error has none either."""
     lost = (psycopg.OperationalError, psycopg.InterfaceError, OSError)
     return PostgresErrorClass.UNAVAILABLE if isinstance(error, lost) else PostgresErrorClass.REFUSED
+
+
+def _has_no_files(error: BaseException | None) -> bool:
+    """True if an open file too many is the cause."""
+    return isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE)
 
 
 def _context(error: Exception) -> str:

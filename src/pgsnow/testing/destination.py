@@ -22,6 +22,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from operator import or_
+from pathlib import Path
 from typing import Any, cast
 
 from pgsnow.model.batch import LoadResult
@@ -55,7 +56,7 @@ from pgsnow.testing.memory_changes import MemoryChanges
 from pgsnow.testing.memory_deletes import remove_keys
 from pgsnow.testing.memory_loaders import choose_memory_loader
 from pgsnow.testing.memory_side import MemorySide
-from pgsnow.testing.memory_target import MemoryTarget
+from pgsnow.testing.memory_target import MemoryTarget, read_parts
 from pgsnow.testing.warehouse import Call, MemoryTable, MemoryWarehouse, Row, last_of_each
 
 __all__ = ["Call", "MemoryDestination", "MemoryTable", "MemoryWarehouse", "memory_destination"]
@@ -140,6 +141,13 @@ class MemoryDestination:
         target.add_rows(result.inserted - result.deleted)
         if all(batch.changes is None for batch in batches):
             target.check_counts(result.inserted + result.updated, sum(batch.rows for batch in batches))
+
+    def upload(self, batch: StagedBatch, parts: Sequence[Path]) -> None:
+        target = self.target
+        if batch.layout.target != target.plan.target:
+            raise StagedRowsLost(f"{batch.batch} was staged for another target, {batch.layout.target}")
+        target.retried(lambda: target.stage(batch.batch, read_parts(parts)))
+        target.recorder.bytes_staged += batch.size
 
     def load_together(
         self, parts: Sequence[JointPart], row: ConsistentTick, most: int

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TypeVar
 
 import pyarrow.parquet as pq
@@ -185,8 +186,12 @@ class MemoryTarget:
 
     def put(self, batch: LoadBatch, rows: Sequence[Row]) -> None:
         """Stage the batch's files. Idempotent."""
-        with self.step("put", batch.batch):
-            self.warehouse.staged[batch.batch] = list(rows)
+        self.stage(batch.batch, rows)
+
+    def stage(self, batch: str, rows: Sequence[Row]) -> None:
+        """Stage the rows as the files of this batch. Idempotent."""
+        with self.step("put", batch):
+            self.warehouse.staged[batch] = list(rows)
         self.recorder.tell("put")
 
     def is_staged(self, batch: LoadBatch) -> bool:
@@ -316,4 +321,9 @@ class MemoryTarget:
 
 def read_rows(batch: LoadBatch) -> list[Row]:
     """The rows of the batch's part files, in order."""
-    return [row for part in batch.parts for row in pq.read_table(part.path).to_pylist()]
+    return read_parts([part.path for part in batch.parts])
+
+
+def read_parts(parts: Sequence[Path]) -> list[Row]:
+    """The rows of these files, in order."""
+    return [row for part in parts for row in pq.read_table(part).to_pylist()]

@@ -69,13 +69,14 @@ class Episode:
             "log_publication": PUBLICATION,
             "defaults": {"sweep_share": 1, "max_delete_share": 1},
         }
+        self.workers.set_clock(0)
         if self.settings["consistency"] == "tick":
             self.options["consistency"] = "tick"
             for entry in self.entries.values():
-                if entry.get("mode") == "log":
-                    entry.pop("load_every", None)
-        self.workers.set_clock(0)
-        assert self.write_config()
+                entry.pop("load_every", None)
+        if not self.write_config():  # none of these tables is read from the log
+            self.options.pop("consistency", None)
+            assert self.write_config()
 
     @property
     def shown(self) -> dict[str, Any]:

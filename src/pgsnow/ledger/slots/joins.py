@@ -53,7 +53,7 @@ class LogPositions:
         self, claim: Claim, slot: str, fingerprint: Fingerprint, *, generation: int = 0, read_to: int = 0
     ) -> Join | None:
         """Let the slot keep the log for this table, from where it was read to in this tick (`read_to`, in the slot of
-        this generation), else from its confirmed position on, until `end_join` or another claim of
+        this generation), else from its confirmed position on, until `end_join`, the end of the run or another claim of
         the table. Must precede the snapshot that the table is read in. fingerprint: of this table alone. None:
         there is no slot."""
         found = self.queries.execute(

@@ -233,6 +233,16 @@ def size(value: object) -> int:
     return round(number * (1 << _SIZES[unit]))
 
 
+def folder(value: object) -> str:
+    """The absolute path of a folder, without characters that Snowflake's PUT takes for a pattern."""
+    if not isinstance(value, str) or not value.startswith("/") or set(value) & set("*?[\0\n"):
+        raise ValueError(
+            f"{display(value)} is not the absolute path of a folder — write one such as /var/lib/pgsnow/changes,"
+            " without *, ? and ["
+        )
+    return value
+
+
 def _size_text(found: int) -> str:
     """The size as it may be written."""
     return f"{found / (1 << 20):.15g}MB"

@@ -24,6 +24,7 @@ from pgsnow.model.config.field_types import (
     Positive,
     Size,
     Switch,
+    folder,
     slot_name,
 )
 from pgsnow.model.config.interpolation import Path, escape, expand
@@ -117,6 +118,11 @@ class SyncConfig(BaseModel):
     max_slot_wal_keep_size, or 8 GB."""
     max_log_spool_mb: FromOne = 10_240
     """Megabytes of changes that one read of the log may keep on the worker's disk."""
+    log_spool_dir: Annotated[str, BeforeValidator(folder)] | None = None
+    """A folder on a persistent volume that all workers share. Changes that were read from the log are kept there while
+    Snowflake cannot be reached; null: the log waits on the source instead."""
+    max_log_spool_dir: Size = Field(default=10 << 30, json_schema_extra={"default": "10GB"})
+    """How much log_spool_dir may hold."""
     consistency: ConsistencyChoice = Consistency.TABLE
     """Whether a tick's changes become visible table by table, or those of all tables at once."""
     max_rows_per_tick: FromOne = 1_000_000

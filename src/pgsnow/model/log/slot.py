@@ -89,7 +89,8 @@ class LogState:
     """Everything that a tick must know about the log before it reads it, from one query.
 
     end: insert position of the write-ahead log (of a standby: replay position). keep: max_slot_wal_keep_size in bytes;
-    None: no limit. tables: by `schema.table`; one that is missing in the catalog is missing here.
+    None: no limit. tables: by `schema.table`; one that is missing in the catalog is missing here. standby_slots: slots
+    of standbys (synchronized_standby_slots) before which no log is sent from slots with `failover`.
     """
 
     server_version: int
@@ -102,6 +103,7 @@ class LogState:
     publication: PublicationState | None
     tables: Mapping[str, LogTable]
     fingerprint: Fingerprint
+    standby_slots: tuple[str, ...] = ()
 
     @property
     def retained(self) -> int:
@@ -356,5 +358,11 @@ def doubts(known: KnownSlot, state: LogState) -> dict[str, str]:
 
 
 def _change(before: Mapping[str, str], now: Mapping[str, str]) -> str:
-    changed = [text for name, text in _CHANGED.items() if before.get(name) != now.get(name)]
-    return changed[0] if changed else ""
+    changed = [name for name in _CHANGED if before.get(name) != now.get(name)]
+    if not changed:
+        return ""
+    was, identity = (mark.get("identity", "") for mark in (before, now))
+    # That of a partitioned table is a hash over its partitions, without the columns of an index.
+    if changed[0] == "identity" and identity[2:] and "/" not in identity[2:] and was[:1] == identity[:1]:
+        return "a partition was attached, detached or dropped, or its replica identity was changed"
+    return _CHANGED[changed[0]]

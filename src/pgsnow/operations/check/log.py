@@ -7,6 +7,7 @@ from contextlib import suppress
 
 import psycopg
 
+from pgsnow.ledger.errors import unless_missing
 from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.config.options import LogReader
 from pgsnow.model.config.sync_config import SyncConfig
@@ -16,6 +17,7 @@ from pgsnow.operations.check.result import CheckResult, failed, ok, warning
 from pgsnow.operations.log.inspect import LogInspection, inspect
 from pgsnow.postgres.catalog.log_rights import LogFacts, log_facts
 from pgsnow.postgres.errors import translating
+from pgsnow.sync.stream.log_spool import LogSpool, spool_of
 
 LOG = "log"
 _SETUP = "pgsnow log setup"
@@ -25,12 +27,15 @@ MEGABYTE = 1 << 20
 def check_log(config: SyncConfig, ledger: Ledger, conn: psycopg.Connection) -> Iterator[CheckResult]:
     """The results; without tables with `mode: log`, only about slots that are left. Raises SourceUnavailable,
     LedgerUnavailable."""
+    yield from _unknown_slots(ledger, conn)
     if not config.logged:
         yield from _left_slots(ledger, conn)
         return
     found, facts = inspect(config, ledger, conn), log_facts(conn)
     yield from _role(facts, config)
     yield _slot(found)
+    if (spool := spool_of(config, ledger.slots, found.ledger)) is not None:
+        yield _spool(spool)
     for name, problem in found.problems.items():
         fix = " ".join(problem.fixes) or "Write another `mode`."
         # The table is synced all the same, without the log.
@@ -59,6 +64,27 @@ def _left_slots(ledger: Ledger, conn: psycopg.Connection) -> Iterator[CheckResul
         )
 
 
+def _unknown_slots(ledger: Ledger, conn: psycopg.Connection) -> Iterator[CheckResult]:
+    """Slots that nothing reads, and that have the name of a slot of another ledger, which may be gone."""
+    known: list[str] = []
+    with suppress(PgsnowError):
+        known = [row.known.name for row in ledger.slots.all()]
+    query = (
+        "select slot_name, pg_size_pretty(pg_current_wal_insert_lsn() - restart_lsn) from pg_replication_slots"
+        " where slot_name ~ '^pgsnow_[0-9a-f]{12}$' and not slot_name = any (%s) and not active"
+        " and database = current_database() and not pg_is_in_recovery()"
+    )
+    with translating():
+        found = conn.execute(query, [known]).fetchall()
+    for name, held in found:
+        yield warning(
+            LOG,
+            f"the slot {name} is of a ledger that is not this one, nothing reads it now, and it holds back"
+            f" {held or 'no'} log",
+            f"If that ledger is gone: SELECT pg_drop_replication_slot('{name}');",
+        )
+
+
 def _role(facts: LogFacts, config: SyncConfig) -> Iterator[CheckResult]:
     if not facts.may_replicate:
         yield failed(LOG, f"role {facts.role} may not use replication", facts.grant)
@@ -84,6 +110,19 @@ def _slot(found: LogInspection) -> CheckResult:
         by = f" The oldest open transaction is {found.oldest}." if found.oldest else ""
         return warning(LOG, f"slot {found.slot}{held}", f"pgsnow log status.{by}")
     return ok(LOG, f"slot {found.slot}, publication {found.publication}{held}")
+
+
+def _spool(spool: LogSpool) -> CheckResult:
+    """Whether changes can be kept while Snowflake is away. A ledger of an older version knows no folder."""
+    problem = unless_missing(lambda: spool.problem() or "", "the ledger has not been migrated")
+    if problem:
+        return failed(
+            LOG,
+            f"log_spool_dir cannot be used: {problem}",
+            "Mount the volume, or run `pgsnow log setup`, which makes the folder (--new-spool if it is lost).",
+        )
+    held = f"{spool.size() // MEGABYTE:,} MB of at most {spool.most // MEGABYTE:,} MB"
+    return ok(LOG, f"log_spool_dir {spool.path} is the one that the ledger knows, and holds {held}")
 
 
 def _limits(found: LogInspection, facts: LogFacts) -> Iterator[CheckResult]:

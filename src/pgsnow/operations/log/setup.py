@@ -20,6 +20,7 @@ from pgsnow.postgres.incremental.streaming import running_xids
 from pgsnow.postgres.replication.publication import comment_of, publication_statements
 from pgsnow.postgres.replication.slot import create_slot, creation, drop_slot, dropping
 from pgsnow.postgres.sql import text_of
+from pgsnow.sync.stream.log_spool import spool_of
 
 SLOT_SECONDS = 60.0
 """How long a command waits for open transactions before it gives up making a slot."""
@@ -28,21 +29,26 @@ SLOT_SECONDS = 60.0
 @dataclass(frozen=True, slots=True)
 class LogSetup:
     """Result of a set-up. done: statements that were executed. left: those that were not, because of `--dry-run`, or
-    because the role may not (denied: the server's words). made: a new slot was made."""
+    because the role may not (denied: the server's words). made: a new slot was made. spool: `log_spool_dir`, if it was
+    made or given its marker."""
 
     found: LogInspection
     done: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
     denied: str = ""
     made: bool = False
+    spool: str | None = None
 
 
-def set_up(config: SyncConfig, settings: Settings, *, holder: str, dry_run: bool = False) -> LogSetup:
-    """Make the publication and the slot, or give them what they lack. Idempotent.
+def set_up(
+    config: SyncConfig, settings: Settings, *, holder: str, dry_run: bool = False, new_spool: bool = False
+) -> LogSetup:
+    """Make the publication and the slot, or give them what they lack, and the folder `log_spool_dir`. Idempotent.
+    new_spool: the folder that was made before is given up, with what waits in it.
 
     Tables that are not fit stay out of the publication, as the application's UPDATE and DELETE would fail. Raises
     ConfigError if no table has `mode: log`, or the server's log cannot be read; SlotNotMade, SlotBusy,
-    SourceAccessDenied, SourceUnavailable, LedgerUnavailable.
+    SourceAccessDenied, SourceUnavailable, LedgerUnavailable, LogSpoolUnusable.
     """
     if not config.logged:
         raise ConfigError("no table has mode: log", advice="Write `mode: log` in the entry of a table.")
@@ -51,7 +57,7 @@ def set_up(config: SyncConfig, settings: Settings, *, holder: str, dry_run: bool
         if not dry_run:
             ledger.migrate()
         found = inspect(config, ledger, conn)
-        if (problem := server_problem(found.state)) is not None:
+        if (problem := server_problem(found.state) or found.shared) is not None:
             raise ConfigError(problem.why, advice=problem.advice)
         wanted = publication_statements(conn, found.state, found.publication, found.tables, found.ledger)
         if dry_run and not found.ledger and config.log_slot is None:
@@ -64,19 +70,25 @@ def set_up(config: SyncConfig, settings: Settings, *, holder: str, dry_run: bool
             return LogSetup(found, left=(*texts, *_slot_statements(found, conn)))
         done, denied = _execute(conn, texts)
         made = not denied and _make_slot(config, ledger, conn, holder)
-        return LogSetup(inspect(config, ledger, conn), tuple(done), tuple(texts[len(done) :]), denied, made)
+        after = inspect(config, ledger, conn)
+        spool = None if denied else spool_of(config, ledger.slots, after.ledger)
+        made_spool = str(spool.path) if spool is not None and spool.make(new=new_spool) else None
+        return LogSetup(after, tuple(done), tuple(texts[len(done) :]), denied, made, made_spool)
 
 
 def tear_down(config: SyncConfig, settings: Settings, *, holder: str) -> tuple[str, ...]:
     """Drop the slot, and the publication if this ledger made it; returns the executed statements. Idempotent.
 
     Tables with `mode: log` are read in the ordinary way afterwards, until a tick or `pgsnow log setup` makes a slot.
-    Raises SlotBusy if a worker reads the slot; SourceAccessDenied, SourceUnavailable, LedgerUnavailable.
+    Raises ConfigError if another configuration reads the slot; SlotBusy if a worker reads it;
+    SourceAccessDenied, SourceUnavailable, LedgerUnavailable.
     """
     ledger, source = Ledger(settings.ledger, config.ledger_schema), Source(settings.source)
     with closing(ledger), closing(source), closing(source.connect(read_only=False)) as conn:
         ledger.migrate()
         found = inspect(config, ledger, conn)
+        if found.shared is not None:
+            raise ConfigError(found.shared.why, advice=found.shared.advice)
         claim = _claim(ledger, found, holder)
         done = []
         try:

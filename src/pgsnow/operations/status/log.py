@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,8 @@ PATIENCE = 3
 """Intervals for which the log may be unreadable without an alert: a worker that was killed may keep the slot so long.
 """
 
+_LEFT = "no table has mode: log any more, and the slot still holds back the source's log: pgsnow log drop"
+
 
 @dataclass(frozen=True, slots=True)
 class LogHealth:
@@ -27,7 +29,7 @@ class LogHealth:
     trouble_since; "" if it is read. retained: log that the slot holds back, at most `limit`. safe: what may still be
     written until the server gives it up. spilled: written to the source's disk by decoding. newest_commit: time of the
     newest transaction that was read, by the source's clock. oldest: the transaction that holds back the log, if there
-    is much of it.
+    is much of it. kept_batches, kept: that wait in `log_spool_dir`, as Snowflake could not be reached, and their bytes.
     """
 
     slot: str
@@ -46,6 +48,8 @@ class LogHealth:
     confirmed: int = 0
     newest_commit: datetime | None = None
     oldest: str = ""
+    kept_batches: int = 0
+    kept: int = 0
 
     @property
     def is_filling(self) -> bool:
@@ -61,6 +65,9 @@ class LogHealth:
             by = f"; the oldest open transaction is {self.oldest}" if self.oldest else ""
             most = f"{self.limit >> 20:,} MB"
             return f"slot {self.slot} holds back {self.retained >> 20:,} MB of log, of at most {most}{by}"
+        if self.kept_batches:
+            batches = f"{self.kept_batches:,} batch{'es' * (self.kept_batches != 1)}"
+            return f"{batches} ({self.kept:,} bytes) wait in log_spool_dir until Snowflake can be reached"
         return ""
 
     def is_news(self, now: datetime, interval: float) -> bool:
@@ -87,22 +94,27 @@ class LogHealth:
             "spilled_bytes": self.spilled,
             "newest_commit": self.newest_commit,
             "oldest_transaction": self.oldest or None,
+            "kept_batches": self.kept_batches,
+            "kept_bytes": self.kept,
         }
 
 
 def log_of(config: SyncConfig, ledger: Ledger) -> LogHealth | None:
-    """The state of the log; None if no table is read from it, or no tick has looked at it. Raises LedgerUnavailable,
-    LedgerAccessDenied."""
-    if not config.logged:
-        return None
+    """The state of the log; None if no table is read from it, or no tick has looked at it. A slot that no table needs
+    any more is trouble, as it holds back the log. Raises LedgerUnavailable, LedgerAccessDenied."""
     none: tuple[SlotRow, ...] = ()
     for row in unless_missing(ledger.slots.all, none):
-        if row.known.name == config.log_names(row.ledger)[0]:
-            return _health(row)
+        if row.known.name != config.log_names(row.ledger)[0]:
+            continue
+        if config.logged:
+            return _health(row, unless_missing(ledger.slots.kept, (0, 0)))
+        if row.is_left and row.known.generation:
+            since = row.known.read_at or row.known.created_at
+            return replace(_health(row, (0, 0)), trouble=_LEFT, trouble_since=since)
     return None
 
 
-def _health(row: SlotRow) -> LogHealth:
+def _health(row: SlotRow, kept: tuple[int, int]) -> LogHealth:
     known, figures = row.known, row.known.figures
 
     def number(name: str) -> int | None:
@@ -126,6 +138,8 @@ def _health(row: SlotRow) -> LogHealth:
         confirmed=known.confirmed,
         newest_commit=_moment(figures.get("newest_commit")),
         oldest=_text(figures.get("oldest")) or "",
+        kept_batches=kept[0],
+        kept=kept[1],
     )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pgsnow.model.comparison.certificate import Verification
 from pgsnow.model.config.options import Deletes, OnDetach
-from pgsnow.model.config.table_config import WHOLE_MODES
+from pgsnow.model.config.table_config import WHOLE_MODES, TableMode
 from pgsnow.operations.status.budget import BudgetState, slowed_record
 from pgsnow.operations.status.lag import Lag, lag_of
 from pgsnow.operations.status.table_state import HealthState, TableHealth, health_of
@@ -36,7 +36,15 @@ class TableStatus:
         """The reason for the state, and for a lag that is larger than the time since the last tick."""
         shown = self.lag.why if self.health.state in (HealthState.IDLE, HealthState.SYNCED) else ""
         slowed = self.pace.text if self.pace else ""
-        return "; ".join(text for text in (self.health.why, shown, slowed, self._pending) if text)
+        texts = (self.health.why, shown, slowed, self._without_log, self._pending)
+        return "; ".join(text for text in texts if text)
+
+    @property
+    def _without_log(self) -> str:
+        """Why a table with `mode: log` is not read from the log; "": it is."""
+        if self.row is None or self.row.without_log is None or self.config.mode is not TableMode.LOG:
+            return ""
+        return f"read without the log: {self.row.without_log}"
 
     @property
     def deletes_pending_since(self) -> datetime | None:
@@ -84,6 +92,7 @@ class TableStatus:
             "open_errors": row.open_errors if row else 0,
             "stale_rows": row.stale_rows if row else 0,
             "read_mode": row and row.read_mode,
+            "without_log": row and row.without_log if self._without_log else None,
             "deletes_compared": row and row.swept_at,
             "deletes_pending_since": row and row.deletes_pending_since if self._pending else None,
             "unverified": row and row.unverified,

@@ -44,7 +44,7 @@ with p as (
 select current_setting('server_version_num')::int, current_setting('wal_level'), pg_is_in_recovery(),
     current_database(), {lsn}, pg_size_bytes(current_setting('max_slot_wal_keep_size', true)),
     (select to_jsonb(s) from pg_replication_slots s where slot_name = %(slot)s),
-    {spilled},
+    {spilled}, current_setting('synchronized_standby_slots', true),
     (select jsonb_build_object('oid', oid, 'version', version, 'all', puballtables, 'options', options,
          'comment', obj_description(oid, 'pg_publication')) from p),
     (select string_agg(concat_ws('/', oid, version, nspid), ' ' order by oid) from ns),
@@ -114,7 +114,9 @@ def inspect_log(
     with translating():
         row = conn.execute(query, values).fetchone()
     assert row is not None
-    server, level, in_recovery, database, end, keep, found, spilled, published, schemas, members = row
+    server, level, in_recovery, database, end, keep, found, spilled, standbys, published, schemas, members = (
+        row
+    )
     rows = {str(names[at - 1]): rest for at, *rest in members or ()}
     return LogState(
         server_version=server,
@@ -127,6 +129,7 @@ def inspect_log(
         publication=None if published is None else _publication(published),
         tables={name: _table(rest, published) for name, rest in rows.items()},
         fingerprint=_fingerprint(published, schemas, rows),
+        standby_slots=tuple(name.strip(' "') for name in (standbys or "").split(",") if name.strip()),
     )
 
 

@@ -64,8 +64,9 @@ class LogPeek:
         log = LogAssembler(self._budget, self._confirmed())
         most = min(max(budget.size // MESSAGE_BYTES, 1), MOST_MESSAGES)
         try:
-            reached = min(self._flushed(until), until)
-            for number, body in enumerate(self._messages(until, most)):
+            end = until if budget.reach is None else min(until, budget.reach)
+            reached = min(self._flushed(until), end)
+            for number, body in enumerate(self._messages(end, most)):
                 log.take(memoryview(body))
                 if number % _CHECK_EVERY == 0:
                     self._check()

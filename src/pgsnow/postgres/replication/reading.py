@@ -16,10 +16,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class LogBudget:
-    """Limits of one read, after which it ends at the next end of a transaction: bytes of messages, and seconds."""
+    """Limits of one read, after which it ends at the next end of a transaction: bytes of messages, and seconds.
+    reach: LSN up to which SQL functions answer without waiting for a standby; None: they need not wait."""
 
     size: int = 1 << 30
     seconds: float = 60.0
+    reach: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

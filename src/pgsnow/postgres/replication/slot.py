@@ -4,6 +4,7 @@ https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-REPLICATI
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,10 +23,12 @@ _FAILOVER_SINCE, _TWO_PHASE_SINCE = 170_000, 140_000
 _OPEN = """
 select * from (
     select pid, '' as gid, usename::text as user, application_name as application,
-        extract(epoch from clock_timestamp() - xact_start)::float8 as seconds, age(backend_xid) as age
+        extract(epoch from clock_timestamp() - xact_start)::float8 as seconds, backend_xid::text as xid,
+        age(backend_xid) as age
     from pg_stat_activity where backend_xid is not null and pid <> pg_backend_pid()
     union all
-    select 0, gid, owner::text, '', extract(epoch from clock_timestamp() - prepared)::float8, age(transaction)
+    select 0, gid, owner::text, '', extract(epoch from clock_timestamp() - prepared)::float8, transaction::text,
+        age(transaction)
     from pg_prepared_xacts
 ) open order by age desc limit 1
 """
@@ -34,6 +37,21 @@ select pg_terminate_backend(active_pid) from pg_replication_slots join pg_stat_a
 where slot_name = %(slot)s and usename = current_user
 """
 _ACTIVE = "select active from pg_replication_slots, pg_sleep(0.05) where slot_name = %(slot)s"
+_RECEIVED = """
+select coalesce(r.restart_lsn, '0/0') - '0/0', pg_current_wal_flush_lsn() - '0/0', w.name
+from unnest(%(slots)s::text[]) w(name) left join pg_replication_slots r
+    on r.slot_name = w.name and r.slot_type = 'physical' and r.wal_status is distinct from 'lost'
+order by 1 limit 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class StandbyLag:
+    """How far the standby is that has received least of the log, by its slot, and how much is on the server's disk."""
+
+    received: int
+    flushed: int
+    slot: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +59,7 @@ class OpenTransaction:
     """The oldest transaction that has written something and has not ended: the log cannot be freed beyond its begin.
 
     pid: of its session; 0: it is prepared, and has the name gid. seconds: since it began; None: the role may not see
-    that.
+    that. xid: its id, 32 bits, as text.
     """
 
     pid: int
@@ -49,6 +67,7 @@ class OpenTransaction:
     user: str | None = None
     application: str | None = None
     seconds: float | None = None
+    xid: str = ""
 
     def __str__(self) -> str:
         who = f"pid {self.pid}" if self.pid else f"prepared transaction {self.gid!r}"
@@ -62,7 +81,16 @@ def oldest_transaction(conn: psycopg.Connection[Any]) -> OpenTransaction | None:
     SourceUnavailable."""
     with translating():
         row = conn.execute(_OPEN).fetchone()
-    return None if row is None else OpenTransaction(*row[:5])
+    return None if row is None else OpenTransaction(*row[:6])
+
+
+def standby_lag(conn: psycopg.Connection[Any], slots: Collection[str]) -> StandbyLag:
+    """The lag of the furthest behind of these slots of standbys; one that is missing has received nothing. Raises
+    SourceUnavailable."""
+    with translating():
+        row = conn.execute(_RECEIVED, {"slots": [*slots]}).fetchone()
+    assert row is not None
+    return StandbyLag(int(row[0]), int(row[1]), row[2])
 
 
 def creation(slot: str, server_version: int) -> Composed:
@@ -78,13 +106,18 @@ def dropping(slot: str) -> Composed:
     return SQL("SELECT pg_drop_replication_slot({})").format(Literal(slot))
 
 
-def create_slot(conn: psycopg.Connection[Any], slot: str, *, seconds: float = CREATE_SECONDS) -> int:
+def create_slot(
+    conn: psycopg.Connection[Any], slot: str, *, seconds: float = CREATE_SECONDS, blocker: object = None
+) -> int:
     """Make the slot; returns the LSN from which it has every transaction that commits.
 
     Postgres first waits for every transaction that is open, of any database of the server, for at most `seconds`. Take
-    no snapshot for a table before: only what is read after the slot was made can be continued from it. Raises
-    SlotNotMade, also if there is no free slot; SourceAccessDenied; SourceUnavailable.
+    no snapshot for a table before: only what is read after the slot was made can be continued from it. blocker: id of
+    the transaction for which an earlier call has waited in vain: as long as it is the oldest one, this call does not
+    wait. Raises SlotNotMade, also if there is no free slot; SourceAccessDenied; SourceUnavailable.
     """
+    if blocker and (found := oldest_transaction(conn)) is not None and found.xid == blocker:
+        raise _blocked(slot, found)
     try:
         with conn.transaction():
             conn.execute(SQL("set local statement_timeout = {}").format(Literal(round(seconds * 1000))))
@@ -113,11 +146,15 @@ def create_slot(conn: psycopg.Connection[Any], slot: str, *, seconds: float = CR
     except psycopg.Error:
         with translating():
             raise
-    found = oldest_transaction(conn)
-    raise SlotNotMade(
+    raise _blocked(slot, oldest_transaction(conn))
+
+
+def _blocked(slot: str, found: OpenTransaction | None) -> SlotNotMade:
+    return SlotNotMade(
         f"the replication slot {slot} cannot be made before transactions that are open have ended: the oldest is"
         f" {found or 'not known'}",
         advice=f"End it, or: SELECT pg_terminate_backend({found.pid});" if found and found.pid else "",
+        blocker=found.xid if found else "",
     )
 
 

@@ -226,6 +226,13 @@ class ClaimedTable:
         self.ledger.deferred_loads.loaded(self.claim, self.rows)
         self.claim = replace(self.claim, staged=())
 
+    def kept_uploaded(self, batches: Sequence[StagedBatch]) -> None:
+        """Record that the files of these staged batches are no longer in `log_spool_dir` alone."""
+        self.ledger.deferred_loads.uploaded(self.claim, batches)
+        names = {batch.batch for batch in batches}
+        staged = (replace(b, kept=None) if b.batch in names else b for b in self.claim.staged)
+        self.claim = replace(self.claim, staged=tuple(staged))
+
     def discard_staged(self) -> None:
         """Discard the staged batches: the checkpoint goes back to what was loaded."""
         checkpoint = self.ledger.deferred_loads.discard(self.claim)

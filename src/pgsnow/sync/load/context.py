@@ -104,9 +104,10 @@ class LoadContext:
         uploaded = self.uploaded.pop(batch.batch, frozenset())
         return [part.path for part in batch.parts if part.path not in uploaded]
 
-    def upload(self, batch: str, parts: Sequence[Path]) -> None:
-        """Upload files into the batch's folder, without a retry. With a bucket, Snowflake is not involved."""
-        stage = self.stage
+    def upload(self, batch: str, parts: Sequence[Path], stage: Stage | None = None) -> None:
+        """Upload files into the batch's folder, without a retry. With a bucket, Snowflake is not involved. stage: None
+        for the run's own."""
+        stage = stage or self.stage
         if isinstance(stage, S3Stage):
             for upload in stage.put(self.plan.target, batch, parts):
                 upload.send()

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from pgsnow.model.batch import LoadBatch, LoadResult
 from pgsnow.model.config.sync_config import LoadMethod
-from pgsnow.model.deferred_batch import Layout, StagedBatch
+from pgsnow.model.deferred_batch import KeptFiles, Layout, StagedBatch
 from pgsnow.model.errors import (
     ConfigError,
     StagedRowsLost,
@@ -16,6 +17,7 @@ from pgsnow.model.errors import (
     TargetQueryFailed,
     TargetRowsChanged,
 )
+from pgsnow.model.plan import TablePlan
 from pgsnow.snowflake.load.deferred import deferred_at_once, deferred_steps
 from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.stage.stage import Stage
@@ -43,12 +45,7 @@ class DeferredLoader:
         load.recorder.tell("put")
         load.recorder.bytes_staged += batch.size
         plan = load.plan
-        place = LoadMethod.S3 if plan.config.load is LoadMethod.S3 else LoadMethod.STAGE
-        staged = StagedBatch(
-            batch.batch, batch.fence, batch.rows, batch.size, batch.first_row, str(place), Layout.of(plan),
-            batch.bounds, changes=batch.changes,
-        )  # fmt: skip
-        return Deferred(staged)
+        return Deferred(staged_batch(plan, batch))
 
     def finish(self) -> Complete:
         return Complete()
@@ -56,6 +53,34 @@ class DeferredLoader:
     def _upload(self, batch: LoadBatch) -> None:
         load = self.context
         with_retries(lambda: load.upload(batch.batch, load.missing_parts(batch)), load.stop)
+
+
+def staged_batch(plan: TablePlan, batch: LoadBatch, kept: KeptFiles | None = None) -> StagedBatch:
+    """The load batch as the ledger records it. kept: where its files are, if they are not in the stage."""
+    place = LoadMethod.S3 if plan.config.load is LoadMethod.S3 else LoadMethod.STAGE
+    return StagedBatch(
+        batch.batch, batch.fence, batch.rows, batch.size, batch.first_row, str(place), Layout.of(plan),
+        batch.bounds, changes=batch.changes, kept=kept,
+    )  # fmt: skip
+
+
+def upload_later(load: LoadContext, batch: StagedBatch, parts: Sequence[Path]) -> None:
+    """Upload the files of a staged batch that were kept elsewhere until now. Idempotent. Raises StagedRowsLost if the
+    target was dropped with the stage, or is another one."""
+    stage = stage_of_batch(load, batch)
+
+    def upload() -> None:
+        load.upload(batch.batch, parts, stage)
+
+    with load.recorder.timed("put"):
+        try:
+            with_retries(upload, load.stop)
+        except TargetMissing as missing:
+            if load.target.make_fit(inspect=True):
+                raise StagedRowsLost(f"{batch.batch}: {missing}") from missing
+            with_retries(upload, load.stop)
+    load.recorder.tell("put")
+    load.recorder.bytes_staged += batch.size
 
 
 def load_staged(load: LoadContext, batches: Sequence[StagedBatch], into: str, *, copies: bool) -> None:

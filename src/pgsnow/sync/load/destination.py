@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, Protocol, TypeVar, cast
 
 from pgsnow.model.batch import LoadResult
@@ -36,7 +37,7 @@ from pgsnow.sync.compare.sides import Side
 from pgsnow.sync.load.choose import LoadFacts, choose
 from pgsnow.sync.load.claimed_table import ClaimedTable
 from pgsnow.sync.load.context import LoadContext
-from pgsnow.sync.load.deferred import load_staged, next_batch
+from pgsnow.sync.load.deferred import load_staged, next_batch, upload_later
 from pgsnow.sync.load.deletes import Removed, RunTargetSide, remove_keys
 from pgsnow.sync.load.early_upload import EarlyUploader
 from pgsnow.sync.load.loader import Loader
@@ -111,6 +112,10 @@ class Destination(Protocol):
     def load_staged(self, batches: Sequence[StagedBatch], number: int, *, copies: bool = False) -> None:
         """Load these staged batches as the run's batch of this number. copies: they are all that wait, and may be
         copied once, without a MERGE. Raises StagedRowsLost, TargetQueryFailed, StagingRefused."""
+
+    def upload(self, batch: StagedBatch, parts: Sequence[Path]) -> None:
+        """Upload the files of a staged batch that were kept elsewhere until now. Idempotent. Raises StagedRowsLost if
+        its target was dropped, or is another one now."""
 
     def load_together(
         self, parts: Sequence[JointPart], row: ConsistentTick, most: int
@@ -222,6 +227,7 @@ class SnowflakeDestination:
         self.evolve = self._evolve if plan.config.live_view else self.target.evolve
         self.remove_duplicates = self._load.remove_duplicates
         self.remove_keys = partial(remove_keys, self._load)
+        self.upload = partial(upload_later, self._load)
         self.definition = lambda drift: drift.definition_to_store(
             table.claim.stored_definition, self.target.columns
         )

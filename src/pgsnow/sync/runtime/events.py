@@ -38,8 +38,8 @@ Observer = Callable[[Event], None]
 """Called in the thread that executes the step; if it raises an exception, that table's run fails."""
 
 PHASES: Final = (
-    "started", "swept", "evolved", "read", "page", "written", "put", "staged", "copied", "inserted", "merged", "chunk",
-    "checkpointed", "compared", "deleted", "finished",
+    "started", "swept", "evolved", "read", "page", "written", "put", "kept", "staged", "copied", "inserted", "merged",
+    "chunk", "checkpointed", "compared", "deleted", "finished",
 )  # fmt: skip
 
 

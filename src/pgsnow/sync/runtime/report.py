@@ -75,6 +75,7 @@ def table_report(
         advice=None if error is None else (public_advice(error) or None),
         transient=bool(known and known.transient),
         last_watermark=recorder.last_watermark,
+        without_log=recorder.without_log or None,
     )
 
 

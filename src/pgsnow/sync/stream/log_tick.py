@@ -24,6 +24,7 @@ from pgsnow.postgres.incremental.streaming import audit_due, stream_probe
 from pgsnow.postgres.replication.reading import ChangeBlock
 from pgsnow.sync.runtime.context import Connections, EngineContext
 from pgsnow.sync.runtime.planner import Prepared
+from pgsnow.sync.runtime.recorder import Recorder
 from pgsnow.sync.stream.slot_reader import LogRead, SlotReader
 
 
@@ -105,26 +106,29 @@ class LogTick:
         return horizon
 
     def part_of(
-        self, claim: Claim, prepared: Prepared, horizon: Horizon, events: list[str]
+        self, claim: Claim, prepared: Prepared, horizon: Horizon, recorder: Recorder
     ) -> TableLog | None:
-        """The table's part; None: it must be read otherwise in this tick, and `events` says why, unless it was never
-        read from the log. Raises SlotBusy if something else reads the slot."""
+        """The table's part; None: it must be read otherwise in this tick, and `recorder` has the reason, if there is
+        one already. Raises SlotBusy if something else reads the slot."""
         checkpoint, oid = claim.checkpoint, prepared.plan.source.oid
-        if checkpoint is None or checkpoint.log is None or claim.table in self._left:
+        if claim.table in self._left:
+            return None
+        if checkpoint is None or checkpoint.log is None:
+            recorder.without_log = self._problem
             return None
         busy = self._reader.busy if self._reader is not None else None
         if isinstance(busy, PgsnowError):
             raise busy
         if busy is not None:
+            recorder.events.append(f"the log is not read in this tick: {busy}")
             at = ReadPoint(ReadMode.XMIN, checkpoint.x, checkpoint.x)
             return TableLog(claim.table, oid, checkpoint.log, Probe(at, False, None), None, self, False)
         why, probe = self._why_not(claim, checkpoint.log, prepared), None
         if why is None and self.found is not None:
             probe = stream_probe(prepared.plan, checkpoint, horizon, self.found.point)
         if probe is None or self.found is None:
-            events.append(
-                f"read without the log: {why or 'the server was restarted, or its history changed'}"
-            )
+            recorder.without_log = why or "the server was restarted, or its history changed"
+            recorder.events.append(f"read without the log: {recorder.without_log}")
             return None
         self._waiting.add(claim.table)
         if checkpoint.log.settled > self.found.reading.end:
@@ -137,8 +141,7 @@ class LogTick:
         """Why the log cannot be continued for the table; None: nothing shows that."""
         found = self.found
         if found is None:
-            problem = self._reader.problem if self._reader is not None else ""
-            return problem or "everything is read again"
+            return self._problem or "everything is read again"
         source = str(prepared.plan.config.source)
         reasons = {
             found.barred.get(source, ""): source in found.barred,
@@ -149,9 +152,20 @@ class LogTick:
         }
         return next((reason for reason, holds in reasons.items() if holds), None)
 
+    @property
+    def _problem(self) -> str:
+        """Why the log could not be read; '' if it was, or nothing tried to."""
+        busy = "" if self._reader is None or self._reader.busy is None else str(self._reader.busy)
+        return busy or (self._reader.problem if self._reader is not None else "")
+
     def can_join(self, source: str) -> bool:
         """True if this table (`schema.table`), read otherwise in this tick, can be read from the log afterwards."""
         return self._reader is not None and self._reader.can_join(source)
+
+    @property
+    def bars(self) -> bool:
+        """True if no table can join the log in this tick, as it cannot be read."""
+        return self._reader is not None and self._reader.bars
 
     def leave(self, table: str) -> None:
         """Read the table otherwise from now on, in this tick."""

@@ -14,7 +14,16 @@ import psycopg
 from pgsnow.ledger.slots.store import SlotClaim, SlotRefusal
 from pgsnow.model.checkpoint import Horizon
 from pgsnow.model.config.options import LogReader
-from pgsnow.model.errors import LeaseLost, LogGap, LogSessionUnavailable, PgsnowError, ShuttingDown, SlotBusy
+from pgsnow.model.errors import (
+    LeaseLost,
+    LogGap,
+    LogSessionUnavailable,
+    PgsnowError,
+    ShuttingDown,
+    SlotBusy,
+    SlotNotMade,
+)
+from pgsnow.model.log.sharing import MOST_NAMES, TABLES, shared_with
 from pgsnow.model.log.slot import (
     KnownSlot,
     LogState,
@@ -30,17 +39,23 @@ from pgsnow.postgres.replication.fingerprint import inspect_log
 from pgsnow.postgres.replication.peek import LogPeek
 from pgsnow.postgres.replication.reading import LogBudget, LogReading
 from pgsnow.postgres.replication.session import LogSession, open_session
-from pgsnow.postgres.replication.slot import create_slot, drop_slot, oldest_transaction
+from pgsnow.postgres.replication.slot import CREATE_SECONDS, create_slot, drop_slot, oldest_transaction
 from pgsnow.sync.pipeline.spool import Spool
 from pgsnow.sync.runtime.context import Connections, EngineContext
 from pgsnow.sync.runtime.log import logger
-from pgsnow.sync.stream.schedule import HELD, due_audits, is_too_early
+from pgsnow.sync.stream.schedule import HELD, PINNED, READ_SHARE, due_audits, is_too_early
 
 MEGABYTE = 1 << 20
 ENDING_SECONDS = 5.0
 """How long a tick waits for a session that holds the slot."""
 RENEW_SECONDS = 60.0
 """How often a long read renews the claim of the slot."""
+SHORT_SECONDS = 1.0
+"""How long a tick waits for open transactions, if one of the ticks before has waited for others in vain."""
+BLOCKER = "blocker"
+"""Figure of a slot: id of the transaction because of which it could not be made, as text."""
+BLOCKED = "blocked_at"
+"""Figure of a slot: when a tick waited for open transactions for the last time, in seconds since 1970."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +98,16 @@ class SlotReader:
     _timeline: int | None = field(default=None, init=False)
     _oldest: str = field(default="", init=False)
     _audits: Mapping[str, object] = field(default_factory=dict, init=False)
+    _blocked: Mapping[str, object] = field(default_factory=dict, init=False)
 
     def read(self, horizon: Horizon, *, needed: bool = True) -> LogRead | None:
         """Read the log to its present end. None: no table can be read from it in this tick; the ledger says why. Raises
-        what the ledger raises, and ShuttingDown. needed: False if no table is read from the log yet: then the slot is
-        only made, if it must be."""
+        what the ledger raises, and ShuttingDown. needed: False if no table is read from the log yet: then it is read
+        only if the slot holds back much, as while a first load lasts, or if it could not be read before."""
         slot, publication = self.context.config.log_names(self.ledger_id)
         claim = self.context.ledger.slots.claim(slot, publication, run_id=self.run_id, holder=self.holder)
         if isinstance(claim, SlotRefusal):
-            self.busy = claim.holder or "another worker"
+            self.busy = f"{claim.holder or 'another worker'} reads it"
             return None
         self._claim = claim
         try:
@@ -105,8 +121,14 @@ class SlotReader:
             self._trouble(claim, str(gap))
             self._make_again(conn, claim, horizon, str(gap), drop=True)
         except PgsnowError as error:
-            self._trouble(claim, str(error))
+            self._is_usable = False
+            self._trouble(claim, f"{error}. {error.advice}" if error.advice else str(error))
         return self._found
+
+    @property
+    def bars(self) -> bool:
+        """True if no table can join the log in this tick, as it cannot be read."""
+        return bool(self.problem) and not self._is_usable
 
     def can_join(self, source: str) -> bool:
         """True if this table (`schema.table`), read otherwise in this tick, can be read from the log afterwards."""
@@ -157,6 +179,13 @@ class SlotReader:
         self, conn: psycopg.Connection, claim: SlotClaim, horizon: Horizon, needed: bool
     ) -> LogRead | None:
         config, known = self.context.config, claim.known
+        idle = None if known.read_at is None else self.now - known.read_at.timestamp()
+        if (refused := shared_with(known, {t.name for t in config.tables}, idle)) is not None:
+            self.problem = (
+                f"{refused.why}. {refused.advice}"  # not in the ledger: the other one is not in trouble
+            )
+            logger(run_id=self.run_id).warning("the log is not read", reason=self.problem)
+            return None
         # Before the state: if a table is altered after it, which the next tick notices, that one reads from this point.
         point = take_log_point(conn)
         state, verdict = self._inspect(conn, known, horizon)
@@ -168,19 +197,26 @@ class SlotReader:
             return None
         self._is_usable = True
         self._forget(verdict)
-        if not needed:
+        if not needed and not known.trouble and state.retained < PINNED:
             self._remember_publication(claim, state)
             return None
         if is_too_early(state, known, self.now):
-            self.busy = "each read of the log is expensive"
+            self.busy = (
+                "the last read was expensive, because a transaction is open or changes could not be staged"
+            )
             return None
+        reach = None
+        if state.standby_slots and state.slot is not None and state.slot.failover:
+            from pgsnow.sync.stream.standbys import wait_for_standbys  # where standbys are synchronized
+
+            reach = wait_for_standbys(conn, state.standby_slots, point.lsn, self.context.stop.wait)
         folder = self._open.enter_context(Spool(self.run_id)).batch_folder()
         session = self._session = self._open_session(
             conn, LogSource(self.context.settings.source, known.name, known.publication), folder
         )
         self._open.callback(session.close)
         began = time.monotonic()
-        reading = session.read(point.lsn, LogBudget())
+        reading = session.read(point.lsn, LogBudget(reach=reach))
         self._seconds = time.monotonic() - began
         self._open.callback(reading.close)
         unsettled = still_invisible(conn, reading.committed | known.unsettled)
@@ -262,7 +298,7 @@ class SlotReader:
             slots.begin(claim)
             if drop:
                 drop_slot(conn, claim.slot)
-            begin = create_slot(conn, claim.slot)
+            begin = self._create(conn, claim)
             slots.new_generation(
                 claim,
                 begin,
@@ -275,7 +311,21 @@ class SlotReader:
             )
             self._is_usable = True
         except PgsnowError as error:
-            self._trouble(claim, str(error))
+            self.problem = f"{error} (a new one is needed: {why})" if claim.known.generation else str(error)
+            self._trouble(claim, self.problem)
+
+    def _create(self, conn: psycopg.Connection, claim: SlotClaim) -> int:
+        """Make the slot. Each tick waits for open transactions, but not again for the same one, and less long for
+        others if it has just waited in vain. Raises what `create_slot` raises."""
+        figures = claim.known.figures
+        before = figures.get(BLOCKED)
+        recent = isinstance(before, int | float) and 0 <= self.now - before < CREATE_SECONDS / READ_SHARE
+        seconds = SHORT_SECONDS if recent else CREATE_SECONDS
+        try:
+            return create_slot(conn, claim.slot, seconds=seconds, blocker=figures.get(BLOCKER))
+        except SlotNotMade as error:
+            self._blocked = {BLOCKER: error.blocker, BLOCKED: before if recent else self.now}
+            raise
 
     def _forget(self, verdict: SlotVerdict) -> None:
         """The tables whose changes may be missing in the log lose their position in it, before that is forgotten."""
@@ -312,5 +362,7 @@ class SlotReader:
 
     def _measured(self) -> dict[str, object]:
         if self._state is None:
-            return {}
-        return {**measurements(self._state, self.context.config.max_retained_wal), "oldest": self._oldest}
+            return dict(self._blocked)
+        names = [table.name for table in self.context.config.logged[:MOST_NAMES]]
+        measured = measurements(self._state, self.context.config.max_retained_wal)
+        return {**measured, **self._blocked, "oldest": self._oldest, TABLES: names}

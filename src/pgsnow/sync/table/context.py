@@ -38,6 +38,7 @@ from pgsnow.sync.table.inspect import Inspection
 
 if TYPE_CHECKING:
     from pgsnow.sync.stream.join import LogJoin
+    from pgsnow.sync.stream.log_spool import LogSpool
     from pgsnow.sync.stream.log_tick import TableLog
 
 
@@ -84,6 +85,8 @@ class RunContext:
     """The table's part of what was read from the log; None: it is not read from it in this run."""
     join: LogJoin | None = None
     """With `mode: log`: how the table joins the log after it was read otherwise."""
+    log_spool: LogSpool | None = None
+    """The folder `log_spool_dir`; None: the configuration names none."""
     resync: bool = False
     """The rows that are read replace the target's content in one step."""
 
@@ -169,7 +172,12 @@ def open_run(
     if plan.config.mode is TableMode.LOG:
         from pgsnow.sync.stream.join import LogJoin  # for such tables
 
-        join = LogJoin(engine, plan, conn, found.log_read)
+        join = LogJoin(engine, plan, conn, found.log_read, barred=found.log_barred)
+    log_spool = None
+    if engine.config.log_spool_dir is not None:
+        from pgsnow.sync.stream.log_spool import spool_of  # where the configuration names one
+
+        log_spool = spool_of(engine.config, engine.ledger.slots, claim.ledger)
     rejected = RejectedRows(plan, found.prepared.transform, engine.ledger, claim, recorder, conn)
     try:
         yield RunContext(
@@ -177,7 +185,7 @@ def open_run(
             options, found.drift, found.probe,
             lambda: ChunkLoader(engine, found.prepared, conn, claim.run_id),
             restarted=found.restarted, loads_staged=loads_staged, resync=options.resync,
-            log=found.log, join=join,
+            log=found.log, join=join, log_spool=log_spool,
         )  # fmt: skip
     except LeaseLost:
         destination.batches.abandon()

@@ -243,6 +243,10 @@ def has_lost_rows(run: RunContext) -> bool:
 
 def load_all(run: RunContext, waiting: Sequence[StagedBatch]) -> None:
     """Load the staged batches. Raises CANNOT_BE_LOADED."""
+    if any(batch.kept is not None for batch in waiting):
+        from pgsnow.sync.table.changes.kept import upload_kept  # rare
+
+        upload_kept(run)
     first = next_batch(waiting, run.claim.fence)
     if copied_at_once(run.plan.config, waiting):
         run.destination.load_staged(waiting, first, copies=True)
@@ -280,6 +284,8 @@ def begin_again(run: RunContext, waiting: Sequence[StagedBatch]) -> RunContext:
 def remove(run: RunContext, batches: Sequence[StagedBatch]) -> None:
     """Clean up batches that are no longer staged, so that no later batch finds their files. Those that were staged for
     a target in another schema are in the stage of that one, and are removed later, as loaded ones are."""
+    if run.log_spool is not None and batches:
+        run.log_spool.sweep(batches[0].batch, ())
     opened, here = run.destination.batches, INTERNAL.location(run.plan.target)
     opened.inherit([batch.batch for batch in batches])
     elsewhere = [(batch, INTERNAL.location(batch.layout.target)) for batch in batches]

@@ -65,6 +65,8 @@ class Inspection:
     """The table's part of what was read from the log; None: the table is not read from it in this run."""
     log_read: LogRead | None = None
     """The read of the log in this tick, for a table that may join it."""
+    log_barred: bool = False
+    """With `mode: log`: the log cannot be read at present, so that the table does not join it."""
 
     @property
     def has_changes(self) -> bool:
@@ -198,6 +200,7 @@ class Inspector:
             compares,
             log=log,
             log_read=self.log.found if unseen and self.log is not None else None,
+            log_barred=unseen and self.log is not None and self.log.bars,
         )
 
     def _look_for_changes(
@@ -210,9 +213,13 @@ class Inspector:
     ) -> tuple[Drift, Checkpoint | None, Probe, TableLog | None]:
         """As `look_for_changes`. A table that the log was read for is not probed; one with `mode: log` that it was not
         read for is always busy: it has to be read otherwise first."""
-        events = self.recorders[claim.table].events
+        recorder = self.recorders[claim.table]
         reads_log = self.log is not None and prepared.plan.config.mode is TableMode.LOG
-        if self.log is not None and reads_log and (log := self.log.part_of(claim, prepared, horizon, events)):
+        if (
+            self.log is not None
+            and reads_log
+            and (log := self.log.part_of(claim, prepared, horizon, recorder))
+        ):
             return prepared.drift, checkpoint, log.probe, log
         drift, checkpoint, found = look_for_changes(
             conn, prepared, claim.stored_definition, claim.checkpoint, checkpoint, horizon
@@ -224,8 +231,9 @@ class Inspector:
     def inspect_again(self, claim: Claim, horizon: Horizon, moved: PgsnowError) -> Inspection:
         """Inspect a table that was altered during its run, or whose changes in the log cannot be loaded. Reusing the
         older horizon is safe: more rows are read. The log is not read for it in this tick any more."""
-        if self.log is not None:
+        if self.log is not None and self.context.config.table(claim.table).mode is TableMode.LOG:
             self.log.leave(claim.table)
+            self.recorders[claim.table].without_log = str(moved)
         self.recorders[claim.table].events.append(f"planned again: {moved}")
         source = self.context.config.table(claim.table).source
         with self.connections.one() as conn:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pgsnow.model.errors import LogUnusable
+from pgsnow.model.errors import LogUnusable, StagedRowsLost
 from pgsnow.sync.table import steps
 from pgsnow.sync.table.backfill import ChunksRemain, backfill
 from pgsnow.sync.table.context import RunContext, TableOutcome
-from pgsnow.sync.table.deferred_load import load_waiting, loads_now, stage_or_load
+from pgsnow.sync.table.deferred_load import load_waiting, loads_now, read_again, stage_or_load
 from pgsnow.sync.table.load_schedule import is_much
 
 if TYPE_CHECKING:
@@ -79,6 +79,14 @@ def follow_log(run: RunContext, log: TableLog, *, staged: bool) -> bool:
     due = loads_now(run) or is_much(run.plan.config, run.claim.staged)
     if due and load_waiting(run) is not None:
         raise LogUnusable(f"{run.claim.table}: {LOST}")
+    if any(batch.kept is not None for batch in run.claim.staged):  # they need not wait to be uploaded
+        from pgsnow.sync.table.changes.kept import upload_kept  # rare
+
+        try:
+            upload_kept(run)
+        except StagedRowsLost as lost:
+            read_again(run, str(lost))
+            raise LogUnusable(f"{run.claim.table}: {LOST}") from lost
     if run.table.sweep is not None:
         return False
     complete(run)

@@ -170,8 +170,10 @@ def from_the_beginning(run: RunContext) -> RunContext:
 
 def join_log(run: RunContext, join: LogJoin) -> None:
     """Record from where the table is read from the log, now that everything else is in the target. Not while deleted
-    rows still have to be found, which the log no longer shows."""
+    rows still have to be found, which the log no longer shows. If it does not join, an event says why."""
     if join.begun is None:
+        if run.log is None:
+            stays_without_log(run, join.why)
         return
     swept_at = (run.claim.sweep or {}).get("swept_at")
     none_left = run.table.state is None or swept_at == run.claim.granted_at
@@ -179,7 +181,20 @@ def join_log(run: RunContext, join: LogJoin) -> None:
     if checkpoint is not None:
         advance(run, checkpoint)
         run.recorder.events.append("from now on, changes are read from the log")
+        run.recorder.without_log = ""
+    elif run.log is None:
+        pending = (run.claim.pending or {}).get("pending_why") or (run.claim.sweep or {}).get("pending_why")
+        stays_without_log(run, f"deleted rows must be found first{f' ({pending})' if pending else ''}")
     join.end(run.claim)
+
+
+def stays_without_log(run: RunContext, why: str) -> None:
+    """The table does not join the log in this run. why: '' if there is no slot to join, for which the recorder has the
+    reason."""
+    run.recorder.without_log = why = why or run.recorder.without_log or "there is no replication slot"
+    event = f"read without the log: {why}"
+    if event not in run.recorder.events:
+        run.recorder.events.append(event)
 
 
 def check_fence(run: RunContext, target: PreparedTarget | None) -> None:

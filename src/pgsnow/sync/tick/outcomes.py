@@ -90,11 +90,13 @@ class TickOutcomes:
             self._reports[claim.table] = report
         try:
             cost, warehouse = self._context.config.cost, self._context.settings.snowflake.warehouse
-            credits = self._context.ledger.run_log.finish(runs, cost=cost, warehouse=warehouse)
+            try:
+                credits = self._context.ledger.run_log.finish(runs, cost=cost, warehouse=warehouse)
+            finally:
+                self._context.ledger.leases.release([claim for claim, _ in runs])
             for claim, report in runs:
                 if spent := credits.get(claim.table):
                     self._reports[claim.table] = replace(report, credits=spent)
-            self._context.ledger.leases.release([claim for claim, _ in runs])
         except PgsnowError as error:
             for claim, report in runs:
                 if report.ok:

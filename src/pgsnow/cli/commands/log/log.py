@@ -32,6 +32,13 @@ def setup(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the statements, and execute none.")
     ] = False,
+    new_spool: Annotated[
+        bool,
+        typer.Option(
+            "--new-spool",
+            help="Make log_spool_dir again, and read from the tables what waited in the former one.",
+        ),
+    ] = False,
     config: ConfigFile = None,
     env_file: EnvFile = None,
     output: Output = Format.TABLE,
@@ -41,7 +48,8 @@ def setup(
     from pgsnow.operations.log.setup import set_up
 
     quiet_log(debug=debug)
-    result = set_up(*Invocation(config, env_file, output).load(), holder=person(), dry_run=dry_run)
+    loaded = Invocation(config, env_file, output).load()
+    result = set_up(*loaded, holder=person(), dry_run=dry_run, new_spool=new_spool)
     if output is Format.TABLE:
         _tell(result, dry_run=dry_run)
     else:
@@ -117,6 +125,8 @@ def _tell(result: LogSetup, *, dry_run: bool) -> None:
     show_text(
         f"The replication slot {found.slot} {made}; the publication {found.publication} has its tables."
     )
+    if result.spool:
+        show_text(f"Changes are kept in {result.spool} while Snowflake cannot be reached.")
 
 
 def _setup_record(result: LogSetup) -> dict[str, Any]:
@@ -127,6 +137,7 @@ def _setup_record(result: LogSetup) -> dict[str, Any]:
         "left": list(result.left),
         "denied": result.denied or None,
         "slot_made": result.made,
+        "spool_made": result.spool,
         "refused": [
             {"table": name, "reason": problem.why, "fixes": list(problem.fixes)}
             for name, problem in result.found.problems.items()

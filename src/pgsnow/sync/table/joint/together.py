@@ -51,6 +51,10 @@ def _prepared(run: RunContext) -> PgsnowError | str | None:
     """Make sure that the target is as it was; why it cannot be loaded now, or None. DDL cannot be sent later."""
     try:
         run.destination.prepare(guarded=True)
+        if any(batch.kept is not None for batch in run.claim.staged) and not has_lost_rows(run):
+            from pgsnow.sync.table.changes.kept import upload_kept  # rare
+
+            upload_kept(run)
     except PgsnowError as error:
         return error
     return GONE if has_lost_rows(run) else None
