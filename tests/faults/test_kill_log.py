@@ -33,31 +33,11 @@ STEPS: Mapping[str, str] = {
     "the session is closed": f"after {READER} SlotReader.close",
 }
 """By what was just done: a phase of the engine, or a step inside it (PGSNOW_KILL_IN of one_tick)."""
-TOGETHER: Mapping[str, str] = {
-    "tables are to be loaded together": "before pgsnow.sync.load.joint.together load_together",
-    "tables are loaded together": "after pgsnow.sync.load.joint.together load_together",
+WAYS: Mapping[str, dict[str, Any]] = {
+    "now": {"load": "stage"},
+    "deferred": {"load": "stage", "load_every": "1ms"},
 }
-JOINING: Mapping[str, str] = {
-    "a slot is to be made": f"before {READER} create_slot",
-    "a slot is made, and nobody knows": f"after {READER} create_slot",
-    "a slot is known": "after pgsnow.ledger.slots.store Slots.new_generation",
-    "a table has reserved its position": "after pgsnow.ledger.slots.joins LogPositions.begin_join",
-    "a table is to join": "before pgsnow.sync.stream.join LogJoin.finish",
-    "a table has joined": "before pgsnow.sync.stream.join LogJoin.end",
-}
-WAYS: Mapping[str, tuple[dict[str, Any], dict[str, Any]]] = {
-    "now": ({}, {"load": "stage"}),
-    "now-bound": ({}, {}),
-    "deferred": ({}, {"load": "stage", "load_every": "1ms"}),
-    "s3": ({}, {"load": "s3"}),
-    "together": ({"consistency": "tick"}, {"load": "stage"}),
-}
-"""By the way in which changes are loaded: options, and those of each table."""
-UNREACHED = {
-    # Values are bound, or the changes of a table are not staged and loaded by its own run.
-    ("now-bound", "part files are put"),
-    ("together", "changes are merged"),
-}
+"""By the way in which changes are loaded: what each table has for it."""
 
 
 @pytest.fixture
@@ -79,9 +59,7 @@ def log_world(world: World) -> Iterator[World]:
 
 def in_way(world: World, way: str, deletes: str) -> None:
     """Both tables are read from the log and loaded in this way, and are in their targets."""
-    options, entry = WAYS[way]
-    world.options |= options
-    log = {"mode": "log", "deletes": deletes, "max_delete_share": 1, **entry}
+    log = {"mode": "log", "deletes": deletes, "max_delete_share": 1, **WAYS[way]}
     world.tables = [
         {"source": "public.users", "target": "analytics.users", "pk": "id", **log},
         {"source": "public.notes", "target": "analytics.notes", "pk": "id", **log},
@@ -138,39 +116,16 @@ def kill_and_recover(world: World, step: str) -> None:
 @pytest.mark.parametrize(
     ("way", "deletes", "steps"),
     [
-        ("now", "hard", ["the slot is to be confirmed"]),
+        pytest.param("now", "hard", ["the slot is to be confirmed"], id="some"),
         *(
-            pytest.param(way, deletes, [*STEPS], marks=pytest.mark.thorough)
-            for way in WAYS
-            for deletes in ("hard", "soft")
+            pytest.param(way, deletes, [*STEPS], id=f"{way}-{deletes}", marks=pytest.mark.thorough)
+            for way, deletes in (("now", "hard"), ("now", "soft"), ("deferred", "hard"))
         ),
     ],
-    ids=lambda value: (
-        "some" if isinstance(value, list) and len(value) < 5 else "all" if isinstance(value, list) else value
-    ),
 )
-def test_killed_while_the_log_is_read(
-    log_world: World, request: pytest.FixtureRequest, way: str, deletes: str, steps: list[str]
-) -> None:
+def test_killed_while_the_log_is_read(log_world: World, way: str, deletes: str, steps: list[str]) -> None:
     """Each round begins with source and target equal."""
-    if way == "s3":
-        log_world.through(request.getfixturevalue("s3_env"))
     in_way(log_world, way, deletes)
-    told = {**STEPS, **TOGETHER}
-    for number, what in enumerate([*steps, *(TOGETHER if way == "together" else ())], start=1):
-        if (way, what) not in UNREACHED:
-            change(log_world, number)
-            kill_and_recover(log_world, told[what])
-
-
-@pytest.mark.thorough
-@pytest.mark.parametrize("deletes", ["hard", "soft"])
-def test_killed_while_a_slot_is_made_and_tables_join(log_world: World, deletes: str) -> None:
-    """The slot is gone before each round, so that both tables are read without the log and join it again."""
-    in_way(log_world, "now", deletes)
-    for number, (_, step) in enumerate(JOINING.items(), start=1):
-        log_world.close_engine()
-        log_world.sql("select pg_drop_replication_slot(slot_name) from pg_replication_slots where not active"
-                      " and database = current_database()")  # fmt: skip
+    for number, what in enumerate(steps, start=1):
         change(log_world, number)
-        kill_and_recover(log_world, step)
+        kill_and_recover(log_world, STEPS[what])
