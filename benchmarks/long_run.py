@@ -150,7 +150,7 @@ def sample(
     process = Path(f"/proc/{engine.pid}")
     status = dict(line.split(":", 1) for line in (process / "status").read_text().splitlines())
     [(connections, ledger_mb, log_rows, retained_mb)] = admin.execute(LEDGER.encode(), []).fetchall()
-    files = [file.stat().st_size for file in staged_files(emulator)]
+    files = staged_files(emulator)
     return {
         "ticks": int((folder / "ticks").read_text() or 0),
         "rss_mb": int(status["VmRSS"].split()[0]) / 1024,
@@ -166,8 +166,13 @@ def sample(
     }
 
 
-def staged_files(emulator: EmbeddedSnowflake) -> list[Path]:
-    return [file for file in emulator.data_dir.rglob("*.parquet*") if file.is_file()]
+def staged_files(emulator: EmbeddedSnowflake) -> list[int]:
+    """Their sizes. A file may go while they are looked at."""
+    found = []
+    for file in emulator.data_dir.rglob("*.parquet*"):
+        with suppress(OSError):
+            found.append(file.stat().st_size)
+    return found
 
 
 def differences(dsn: str, env: Mapping[str, str]) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -217,3 +218,24 @@ def test_sessions_on_one_table_take_turns(snowflake_env: Mapping[str, str]) -> N
         ((count, text),) = rows(connection, "SELECT I, S FROM T")
     assert failures == [None] * 20
     assert (count, text.count("a"), text.count("b")) == (20, 10, 10)
+
+
+def test_a_statement_under_way_ends_with_its_transaction(
+    snowflake_env: Mapping[str, str], tmp_path: Path
+) -> None:
+    """SYSTEM$ABORT_TRANSACTION in the middle of a COPY of many files: no row of any file stays. Once the rest of the
+    files was loaded, as if there had been no transaction."""
+    for part in range(60):
+        (tmp_path / f"part-{part}.csv").write_text(f"{part}\n")
+    with connect(snowflake_env) as loader, connect(snowflake_env) as other:
+        run(loader, "CREATE TABLE T (I NUMBER(38,0))", "CREATE STAGE ST")
+        run(loader, f"PUT file://{tmp_path}/part-*.csv @ST AUTO_COMPRESS=FALSE")
+        run(loader, "BEGIN", "INSERT INTO T VALUES (-1)")
+        answers: list[Any] = []
+        copy = threading.Thread(target=lambda: answers.append(attempt(loader, "COPY INTO T FROM @ST")))
+        copy.start()
+        numbers = {row[2] for row in rows(other, "SHOW TRANSACTIONS")}
+        run(other, *(f"SELECT SYSTEM$ABORT_TRANSACTION({number})" for number in sorted(numbers)))
+        copy.join(CEILING)
+        attempt(loader, "COMMIT")
+        assert rows(other, "SELECT * FROM T") == []

@@ -39,7 +39,9 @@ def tick(world: MemoryWorld) -> str:
     return "; ".join(report.events)
 
 
-PARTED = "read without the log: a partition was attached, detached or dropped, or its replica identity was changed"
+PARTED = (
+    "read without the log: a partition was attached, detached or dropped, or its replica identity was changed"
+)
 WAYS = {
     "truncate p2": "deleted",
     "alter table parts attach partition later for values from (20) to (30)": PARTED,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 import traceback
@@ -45,8 +46,19 @@ def run(script: Script, servers: Servers, say: Say = print, *, keep: Path | None
             episode.workers.kill_all()
             if keep is not None:
                 keep.mkdir(parents=True, exist_ok=True)
-                for log in folder.glob("*.log"):
+                for log in (*folder.glob("*.log"), servers.folder / "postgres.log"):
                     (keep / log.name).write_bytes(log.read_bytes())
+                for table in ("sync_logs", "sync_watermarks", "sync_slots", "sync_requests"):
+                    (keep / f"{table}.jsonl").write_text(_rows(env["POSTGRES_DSN"], table))
+                sent = servers.emulator.stats()["statements"]
+                (keep / "statements.jsonl").write_text("".join(f"{json.dumps(one)}\n" for one in sent))
+
+
+def _rows(dsn: str, table: str) -> str:
+    with psycopg.connect(dsn, autocommit=True) as admin:
+        return "".join(
+            f"{row}\n" for (row,) in admin.execute(f"select row_to_json(t)::text from {table} t").fetchall()
+        )
 
 
 def _run(script: Script, episode: Episode, say: Say) -> Ended:

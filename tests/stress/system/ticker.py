@@ -1,11 +1,12 @@
 """A worker that does nothing but tick: `python -m tests.stress.system.ticker CONFIG SECONDS`.
 
-It reads the configuration again whenever the file has changed, and ends at SIGTERM after the load batch under way.
-PGSNOW_SMALL_PARTS: a part file has 50 rows.
+It reads the configuration again whenever the file has changed, and ends at SIGTERM after the load batch under way. At
+SIGUSR1 it writes where its threads are. PGSNOW_SMALL_PARTS: a part file has 50 rows.
 """
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import signal
 import sys
@@ -22,6 +23,7 @@ from tests.small_parts import make_parts_small
 def main(config: str, every: str) -> int:
     if "PGSNOW_SMALL_PARTS" in os.environ:
         make_parts_small()
+    faulthandler.register(signal.SIGUSR1)
     file, ended = Path(config), threading.Event()
     while not ended.is_set():
         seen = file.stat().st_mtime_ns

@@ -161,6 +161,13 @@ class SnapshotReader:
         )  # fmt: skip
         return exact and len(before.seen) < MAX_SEEN and self._snapshot.xmax < EPOCH
 
+    @property
+    def notes_seen(self) -> bool:
+        """True if the checkpoint will name every transaction from its `x` on whose rows were read, so that the next
+        read has none of them again. A read of rows whatever their xid does not show which of them are new."""
+        window = self._window
+        return window is not None and window.always_from is None and not self.whole_leaves
+
     def pages(self) -> Generator[Page]:
         """The rows, once: at most `batch_size` a page where a function is given them; columns named and typed as
         `plan.fields` say.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, field
 from typing import Any
 
 LOCK_SECONDS = 10.0
@@ -24,6 +25,8 @@ class SessionState:
     """True between BEGIN and COMMIT or ROLLBACK."""
     lost: bool = False
     """True while an explicit transaction is open that DuckDB has aborted."""
+    running: threading.RLock = field(default_factory=threading.RLock)
+    """Held by each statement of a transaction while it runs."""
     expired: str | None = None
     """The kind of expiry, see sessions/expiry.py; None: the session has not expired."""
 

@@ -39,8 +39,12 @@ def _show() -> str:
 
 
 def _abort(number: int) -> str:
+    """A statement under way in the transaction is interrupted first: what it still had to do would be committed."""
     for found, session in _open():
         if found == number:
-            session._duck_conn.rollback()
-            state_of(session).open, state_of(session).lost = False, True
+            state = state_of(session)
+            session._duck_conn.interrupt()
+            with state.running:
+                session._duck_conn.rollback()
+                state.open, state.lost = False, True
     return "SELECT 'Aborted' AS \"SYSTEM$ABORT_TRANSACTION\""

@@ -13,7 +13,7 @@ from snowflake.connector import errors
 
 from pgsnow.embedded.snowflake.hooks.cursor import Execute, wrap_execute
 from pgsnow.embedded.snowflake.hooks.errors import LOCK_TIMEOUT, not_implemented
-from pgsnow.embedded.snowflake.hooks.session_state import state_of
+from pgsnow.embedded.snowflake.hooks.session_state import SessionState, state_of
 from pgsnow.embedded.snowflake.statements.gaps import DONE
 
 SEVERAL_STATEMENTS = re.compile(r"\s*(?:merge|update|copy|insert\s+overwrite)\b", re.IGNORECASE)
@@ -101,17 +101,23 @@ def refuse_to_commit_what_was_lost() -> None:
     def wrap(stock: Execute) -> Execute:
         def execute(self: Any, command: str, *args: Any, **kwargs: Any) -> Any:
             state = state_of(self._conn)
-            if state.lost and not ROLLBACK.match(command):
-                raise not_implemented("the transaction ended with the error before; ROLLBACK and do it again")
-            try:
-                result = stock(self, command, *args, **kwargs)
-            except Exception:
-                state.lost = _given_up(self._duck_conn)
-                raise
-            state.lost = False
-            return result
+            with state.running if in_transaction(self._conn) else contextlib.nullcontext():
+                return checked(self, state, stock, command, *args, **kwargs)
 
         return execute
+
+    def checked(
+        self: Any, state: SessionState, stock: Execute, command: str, *args: Any, **kwargs: Any
+    ) -> Any:
+        if state.lost and not ROLLBACK.match(command):
+            raise not_implemented("the transaction ended with the error before; ROLLBACK and do it again")
+        try:
+            result = stock(self, command, *args, **kwargs)
+        except Exception:
+            state.lost = _given_up(self._duck_conn)
+            raise
+        state.lost = False
+        return result
 
     wrap_execute(wrap)
 

@@ -18,7 +18,8 @@ from pgsnow.sync.table.context import RunContext
 
 @dataclass(frozen=True, slots=True)
 class NewRows:
-    """updates: number of updates that the server has counted on the table; None: it was not asked. once: the rows of
+    """updates: number of updates that the server has counted on the table; None: it was not asked, or the next read may
+    have rows of this one again, and is merged therefore. once: the rows of
     the read are new. updated: rows were updated since the last read, or perhaps before it."""
 
     updates: int | None = None
@@ -46,7 +47,8 @@ def look_for_updates(run: RunContext, reader: Reader) -> NewRows:
             " the target is removed"
         )
     updated = known is not None and updates != known
-    return NewRows(updates, once=updates == known and is_new(run, reader), updated=updated)
+    once = updates == known and is_new(run, reader)
+    return NewRows(updates if reader.notes_seen else None, once=once, updated=updated)
 
 
 def is_new(run: RunContext, reader: SnapshotReader) -> bool:
