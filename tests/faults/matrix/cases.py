@@ -41,7 +41,8 @@ SNOWFLAKE = (
     "StatementInterrupted",
     "LeaseLost",
 )
-OVERTAKEN = ("LeaseLost", "LeaseHeld", "LedgerUnavailable")
+OVERTAKEN = ("LeaseLost", "LeaseHeld", "LedgerUnavailable", "TargetMissing", "StagedRowsLost", "LoadMismatch")
+"""The last three: the worker that has the lease now has removed what the other had staged."""
 
 
 @dataclass(frozen=True)

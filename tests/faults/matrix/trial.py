@@ -86,6 +86,7 @@ class Trial:
             )
         if self.load.drops:
             self.drop()
+            self.world.ten_minutes_pass()  # the run looks at its target first
 
     def drop(self) -> None:
         drop = getattr(self.world, "drop", None)
