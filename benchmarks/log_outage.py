@@ -2,8 +2,9 @@
 
 Two tables with `mode: log` in one slot, and a writer that adds, changes and deletes rows before each tick, besides
 other log. `warehouse`: no statement is executed that needs a warehouse, files can be uploaded. `service`: nothing
-answers. Prints for some of the ticks the log that the slot holds back, the batches that wait in the ledger, and how
-long the tick took; then how long it takes to load everything, and whether both sides are equal. Markdown.
+answers. `folder`: the same, with `log_spool_dir`. Prints for some of the ticks the log that the slot holds back, the
+batches that wait in the ledger, and how long the tick took; then how long it takes to load everything, and whether
+both sides are equal. Markdown.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.config.sync_config import parse_config
 from pgsnow.model.report import SyncReport
 from pgsnow.model.settings.settings import Settings
+from pgsnow.operations.log.setup import set_up
 from pgsnow.operations.verify.verify import verify
 from pgsnow.sync.engine import Engine
 from pgsnow.sync.runtime.log import configure
@@ -64,7 +66,10 @@ def main() -> None:
     parser.add_argument("--every", type=float, default=2.0, help="minutes between two ticks")
     parser.add_argument("--steps", type=int, default=10, help="lines to print")
     parser.add_argument(
-        "--cases", nargs="+", choices=("warehouse", "service"), default=["warehouse", "service"]
+        "--cases",
+        nargs="+",
+        choices=("warehouse", "service", "folder"),
+        default=["warehouse", "service", "folder"],
     )
     given = parser.parse_args()
     configure(level=logging.CRITICAL)
@@ -146,12 +151,16 @@ def outage(case: str) -> Iterator[Outage]:
         ledger = Ledger(settings.ledger, "public")
         ledger.migrate()
         ledger.close()
-        with Engine(parse_config(dict(CONFIG), file="sync_config.yaml", env=env), settings) as engine:
+        kept = {"log_spool_dir": f"{folder}/kept"} if case == "folder" else {}
+        config = parse_config({**CONFIG, **kept}, file="sync_config.yaml", env=env)
+        if kept:
+            set_up(config, settings, holder="benchmark")
+        with Engine(config, settings) as engine:
             world = Outage(case, admin, engine, proxy)
             for number in range(-2, 1):
                 world.write(number)
                 engine.tick(requested=True)
-            if case == "service":
+            if case in ("service", "folder"):
                 proxy.behave(refuse=True)
                 proxy.reset()
             else:

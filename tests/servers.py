@@ -116,19 +116,24 @@ def s3_store(emulator: EmbeddedSnowflake) -> Iterator[str]:
 @pytest.fixture
 def s3_env(s3_store: str) -> dict[str, str]:
     """S3_* that lead to an empty bucket of this test's own, by keys."""
+    return new_bucket(s3_store)
+
+
+def new_bucket(store: str) -> dict[str, str]:
+    """S3_* that lead to a new, empty bucket, by keys."""
     import boto3
 
     name = f"test-{secrets.token_hex(6)}"
     keys = {"S3_ACCESS_KEY": f"AKIA{secrets.token_hex(8).upper()}", "S3_SECRET": secrets.token_urlsafe(30)}
     client = boto3.client(
         "s3",
-        endpoint_url=s3_store,
+        endpoint_url=store,
         region_name="us-east-1",
         aws_access_key_id=keys["S3_ACCESS_KEY"],
         aws_secret_access_key=keys["S3_SECRET"],
     )
     client.create_bucket(Bucket=name)
-    return {"S3_BUCKET": name, "S3_REGION": "us-east-1", "S3_ENDPOINT_URL": s3_store, **keys}
+    return {"S3_BUCKET": name, "S3_REGION": "us-east-1", "S3_ENDPOINT_URL": store, **keys}
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import socket
@@ -128,7 +129,7 @@ def test_what_is_published_works_where_nothing_else_is(user: User, tmp_path: Pat
 def check_sdist(sdist: Path) -> None:
     with tarfile.open(sdist) as archive:
         inside = {name.partition("/")[2] for name in archive.getnames()}
-    assert {"README.md", "LICENSE", "CHANGELOG.md", "pyproject.toml", "PKG-INFO"} <= inside
+    assert {"README.md", "LICENSE", "CHANGELOG.md", "SECURITY.md", "pyproject.toml", "PKG-INFO"} <= inside
     assert tracked("src/pgsnow") | tracked("docs") <= inside
 
 
@@ -144,6 +145,32 @@ def check_wheel(wheel: Path) -> None:
     assert any(name.endswith("licenses/LICENSE") for name in archive.namelist())
     assert "License-Expression: Apache-2.0" in metadata
     assert {f"Provides-Extra: {name}" for name in EXTRAS} <= set(metadata.splitlines())
+    check_sbom(archive)
+
+
+def check_sbom(archive: zipfile.ZipFile) -> None:
+    """The bill of materials (PEP 770, CycloneDX) has each requirement, and each script of others with its checksum."""
+    [name] = (name for name in archive.namelist() if ".dist-info/sboms/" in name)
+    assert name.endswith("/pgsnow.cdx.json")
+    document = json.loads(archive.read(name))
+    assert (document["bomFormat"], document["specVersion"]) == ("CycloneDX", "1.6")
+    components = {one["name"]: one for one in document["components"]}
+    named = {re.split(r"[\[>=<]", line)[0] for line in PROJECT["project"]["dependencies"]}
+    scopes = {component: one["scope"] for component, one in components.items()}
+    assert {component for component, scope in scopes.items() if scope == "required"} == named | {
+        "htmx.org",
+        "idiomorph",
+    }
+    assert {component for component, scope in scopes.items() if scope == "optional"} == extras(
+        *EXTRAS
+    ) - named
+    for component in ("htmx.org", "idiomorph"):
+        [file] = (item["value"] for item in components[component]["properties"])
+        [checksum] = (item["content"] for item in components[component]["hashes"])
+        assert hashlib.sha256(archive.read(file)).hexdigest() == checksum
+        assert components[component]["version"] in components[component]["purl"]
+    [root] = document["dependencies"]
+    assert len(root["dependsOn"]) == len(components)
 
 
 def check_core(programs: Path) -> set[str]:

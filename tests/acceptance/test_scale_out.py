@@ -1,6 +1,7 @@
 """`execution: distributed` with workers in processes of their own, a real broker, a real Postgres, the emulator.
 
-The broker is Valkey; with the URL of a RabbitMQ in PGSNOW_TEST_AMQP_URL everything is done with that too.
+The broker is Valkey; with the URL of a RabbitMQ in PGSNOW_TEST_AMQP_URL everything is done with that too. In `make
+thorough`, the RabbitMQ of Debian's package is started where it is installed.
 """
 
 from __future__ import annotations
@@ -21,21 +22,32 @@ from celery import Celery
 from pgsnow.embedded.broker import EmbeddedBroker
 from pgsnow.embedded.snowflake import EmbeddedSnowflake
 from tests.acceptance.backend_processes import Backend, Process, Run
+from tests.rabbitmq import PROGRAM, rabbitmq
 from tests.world import World
 
 _DATABASES = itertools.count(8)
 AMQP_URL = os.environ.get("PGSNOW_TEST_AMQP_URL")
+RABBITMQ = pytest.param("rabbitmq", marks=() if AMQP_URL else pytest.mark.thorough)
 SMALL = [f"small_{n}" for n in range(9)]
 
 
-@pytest.fixture(params=["valkey", *(["rabbitmq"] if AMQP_URL else [])])
+@pytest.fixture(scope="session")
+def amqp_url(servers_dir: Path) -> Iterator[str]:
+    if AMQP_URL:
+        yield AMQP_URL
+        return
+    with rabbitmq(servers_dir / "rabbitmq") as url:
+        yield url
+
+
+@pytest.fixture(params=["valkey", *([RABBITMQ] if AMQP_URL or PROGRAM.exists() else [])])
 def broker_url(request: pytest.FixtureRequest) -> str:
     """A broker without messages."""
     if request.param == "rabbitmq":
-        assert AMQP_URL
-        with Celery(broker=AMQP_URL) as client:
+        url = str(request.getfixturevalue("amqp_url"))
+        with Celery(broker=url) as client:
             client.control.purge()
-        return AMQP_URL
+        return url
     broker: EmbeddedBroker = request.getfixturevalue("broker")
     url = f"{broker.url.rsplit('/', 1)[0]}/{next(_DATABASES) % 16}"
     redis.Redis.from_url(url).flushdb()
@@ -149,6 +161,7 @@ def test_three_workers_share_the_work_and_one_that_is_killed_costs_one_chunk(
 
 
 @pytest.mark.stress
+@pytest.mark.parametrize("broker_url", ["valkey", *(["rabbitmq"] if AMQP_URL else [])], indirect=True)
 def test_workers_that_are_killed_again_and_again_cost_a_chunk_each(backend: Backend) -> None:
     """Under beat and while rows are written: a worker is killed every few seconds, and another takes its place."""
     world, kills, pause = backend.world, int(os.environ.get("PGSNOW_SCALE_KILLS", "8")), threading.Event()

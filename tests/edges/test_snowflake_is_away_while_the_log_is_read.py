@@ -3,8 +3,9 @@
 Group: account
 Danger: the replication slot keeps the log of all these hours, and fills the source's disk.
 Answer: while a warehouse is refused, each tick stages what the log shows, which frees the slot, and tries to load it;
-with `load: s3` that goes on while Snowflake cannot be reached. Without a bucket the slot is given up at
-`max_retained_wal`, and the tables are read in the ordinary way afterwards. Nothing is lost in any of these cases.
+with `load: s3`, and with `log_spool_dir`, that goes on while Snowflake cannot be reached. With neither, the slot is
+given up at `max_retained_wal`, and the tables are read in the ordinary way afterwards. Nothing is lost in any of these
+cases.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 import pytest
 
 from pgsnow.model.report import Status, TableReport
+from pgsnow.operations.log.setup import set_up
 from pgsnow.testing.proxy import FaultProxy
 from tests.world import World
 
@@ -133,6 +135,34 @@ def test_with_a_bucket_the_slot_is_free_while_snowflake_cannot_be_reached(
             assert unread(away) < 1_000_000
         proxy.heal()
         recovered(away)
+
+
+@pytest.mark.thorough
+def test_with_a_folder_the_slot_is_free_while_snowflake_cannot_be_reached(away: World) -> None:
+    """The changes of each tick are on a volume, and are uploaded and loaded when Snowflake is back, whose stage may
+    have been dropped meanwhile."""
+    away.options["log_spool_dir"] = str(away.folder / "kept")
+    set_up(away.config, away.settings, holder="me@here")
+    with FaultProxy(int(away.env["SNOWFLAKE_PORT"])) as proxy:
+        away.through({"SNOWFLAKE_PORT": str(proxy.port)})
+        joined(away)
+        away.close_engine()
+        proxy.behave(refuse=True)
+        for number in range(3, 5):
+            change(away, number)
+            away.sql(MUCH)
+            reports = tick(away)
+            assert {report.error_type for report in reports.values()} == {"TargetUnavailable"}
+            assert all(any("kept" in text for text in report.events) for report in reports.values())
+            assert waiting(away) == [number - 2] * 2
+            assert unread(away) < 1_000_000
+        proxy.heal()
+        away.snowflake("DROP STAGE ANALYTICS.PGSNOW_STAGE")
+        reports = recovered(away)
+        assert not [
+            text for report in reports.values() for text in report.events if "without the log" in text
+        ]
+    assert not list((away.folder / "kept").rglob("*.parquet"))
 
 
 def test_without_a_bucket_the_slot_is_given_up_before_the_disk_is_full(away: World) -> None:

@@ -1,11 +1,11 @@
 """The disk of the ledger's server is full.
 
 Group: ledger
-Danger: Rows are loaded, and the ledger cannot record it: they would be loaded twice, or skipped. A server whose log finds
-no room ends all sessions, and does not start again until there is some.
-Answer: A checkpoint that cannot be written has not moved: the rows are read and loaded again, which changes nothing in
-Snowflake. The run fails with LedgerUnavailable, which names the disk; the first tick after there is room goes on. If the
-ledger is in the source's database, its server is the one to look at.
+Danger: Rows are loaded, and the ledger cannot record it: they would be loaded twice, or skipped. A server whose log
+finds no room ends all sessions, and does not start again until there is some.
+Answer: A checkpoint that cannot be written has not moved: the rows are read and loaded again, which changes nothing
+in Snowflake. The run fails with LedgerUnavailable, which names the disk; the first tick after there is room goes
+on. If the ledger is in the source's database, its server is the one to look at.
 """
 
 from __future__ import annotations

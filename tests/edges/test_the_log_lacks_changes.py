@@ -24,12 +24,14 @@ CHANGES = [
 PUBLICATION = "create publication ours for table users with (publish_via_partition_root = true)"
 SLOT = "(select slot_name from pg_replication_slots where database = current_database())"
 LARGE = "select pg_logical_emit_message(false, 'x', repeat('y', 700000)) from generate_series(1, 4)"
+MADE_AGAIN = "publication"
+"""What is said differs: servers before 18 end the read where the publication was missing."""
 GAPS: dict[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
     "taken out and put back": (
         ("alter publication ours drop table users",), ("alter publication ours add table users",),
         "taken out of the publication and put back",
     ),
-    "made again": (("drop publication ours",), (PUBLICATION,), "dropped and made again"),
+    "made again": (("drop publication ours",), (PUBLICATION,), MADE_AGAIN),
     "slot dropped": (
         (f"select pg_drop_replication_slot({SLOT})",), (), "is gone",
     ),

@@ -73,6 +73,7 @@ def test_killed_anywhere_with_a_bucket_for_the_files(world: World, s3_env: dict[
     kill_before_the_reply(world, random.Random("reply"))
 
 
+@pytest.mark.thorough
 def test_killed_during_the_first_load(world: World) -> None:
     """After its COPY; then at each point of merges of several load batches."""
     world.tables[0] |= {"load": "stage", "max_rows_per_load": 100, "batch_size": 50}

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import random
 
+import pytest
+
 from tests.faults.kill_rounds import assert_recovered, change_source, is_killed, kill_at, tick
 from tests.world import World
 
 
+@pytest.mark.thorough
 def test_killed_while_a_content_is_replaced(world: World) -> None:
     """Before the statement, the target has the old content; after it, the new one. The files of the killed run are
     removed before its successor loads, whatever waits to be removed beside them."""
@@ -18,6 +21,7 @@ def test_killed_while_a_content_is_replaced(world: World) -> None:
         kill_at(world, phase, random.Random(phase))
 
 
+@pytest.mark.thorough
 def test_killed_while_staged_rows_are_merged_from_their_files(world: World) -> None:
     """After the MERGE, before the ledger knows of it: the rows are merged again. And when the ledger knows of it, but
     the files are not listed yet: they are removed by the next run."""

@@ -18,6 +18,7 @@ from pgsnow.model.config.sync_config import parse_config
 from pgsnow.model.settings.settings import Settings
 from pgsnow.snowflake.session import connect
 from pgsnow.sync.engine import Engine
+from tests.progress import wait_until
 from tests.stress import log_writers
 from tests.world import World
 
@@ -59,12 +60,7 @@ def log_world(world: World) -> Iterator[World]:
         world.sql(statement)
     [(name,)] = world.sql("select current_database()")
     world.sql(f"alter database \"{name}\" set logical_decoding_work_mem = '64kB'")
-    pks = {"l_note": ["a", "b"], "l_tree": ["id", "region"]}
-    world.tables = [
-        {"source": f"public.{table}", "target": f"analytics.{table}", "mode": "log", "pk": pks.get(table, "id"),
-         "max_delete_share": 1, "deletes": "hard"}
-        for table in log_writers.TABLES
-    ]  # fmt: skip
+    world.tables = log_tables()
     world.options |= {"log_publication": "pgsnow_stress"}
     yield world
     world.close_engine()
@@ -73,17 +69,33 @@ def log_world(world: World) -> Iterator[World]:
     )
 
 
+def log_tables() -> list[dict[str, Any]]:
+    """The entries of the writers' tables."""
+    pks = {"l_note": ["a", "b"], "l_tree": ["id", "region"]}
+    return [
+        {"source": f"public.{table}", "target": f"analytics.{table}", "mode": "log", "pk": pks.get(table, "id"),
+         "max_delete_share": 1, "deletes": "hard"}
+        for table in log_writers.TABLES
+    ]  # fmt: skip
+
+
 def end_prepared(world: World) -> None:
     for (gid,) in world.sql("select gid from pg_prepared_xacts where database = current_database()"):
         world.sql(f"rollback prepared '{gid}'")
 
 
-def settle(world: World) -> None:
-    """Ticks until nothing is left to do; then source and target are equal."""
+def settle(world: World, *, locked: bool = False) -> None:
+    """Ticks until nothing is left to do; then source and target are equal. locked: workers were killed that may still
+    have tables."""
     end_prepared(world)
     for _ in range(8):
         with world.engine() as engine:
             report = engine.tick(requested=True)
+            if locked:
+                wait_until(
+                    lambda: not any(t.status == "locked" for t in engine.tick(requested=True).tables), "free"
+                )
+                report = engine.tick(requested=True)
         assert [(t.table, t.error) for t in report.tables if t.error] == []
         if all(table.status == "idle" for table in report.tables):
             break

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,9 @@ from pgsnow.model.config.interpolation import Path
 
 MAX_NODES = 200_000
 """Far more than any table list has; only nested aliases can lead to more."""
+_WORD = re.compile(r"((?:alias|anchor|tag|tag handle|base \d+:|float:) )(['\"]).*\2")
+"""A word of the file in a message of the parser: an alias, an anchor, a tag, a number that is none."""
+_MARK = "; a text that begins with *, & or ! must be quoted"
 
 
 class YamlProblem(ValueError):
@@ -39,13 +43,22 @@ def read_yaml(text: str) -> YamlText:
         raise
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        raise YamlProblem(error.problem or "not YAML", mark.line + 1 if mark else None) from None
+        raise YamlProblem(
+            _without_words(error.problem or "not YAML"), mark.line + 1 if mark else None
+        ) from None
     except yaml.YAMLError as error:
         raise YamlProblem(str(error).replace("\n", " "), None) from None
     except RecursionError:
         raise YamlProblem("it is nested too deeply", None) from None
     except ValueError as error:
-        raise YamlProblem(f"a value that YAML reads as a date or a number: {error}", None) from None
+        problem = _without_words(str(error))
+        raise YamlProblem(f"a value that YAML reads as a date or a number: {problem}", None) from None
+
+
+def _without_words(problem: str) -> str:
+    """The parser's message without words of the file: a password may begin with a mark of YAML."""
+    text, found = _WORD.subn(r"\1…", problem)
+    return text + _MARK if found else text
 
 
 def _read(loader: yaml.SafeLoader) -> YamlText:

@@ -28,7 +28,7 @@ from pgsnow.model.errors import (
     LedgerUnavailable,
     PgsnowError,
 )
-from pgsnow.postgres.errors import sqlstate_of
+from pgsnow.postgres.errors import sqlstate_of, tls_advice
 
 T = TypeVar("T")
 
@@ -173,6 +173,7 @@ def ledger_error(
     code = sqlstate or sqlstate_of(error)
     rule = rule_for(code) if code else _rule_without_code(error)
     advice = rule.advice.format(place=_place(error, schema), schema=schema)
+    advice = advice or ("" if code else tls_advice(error))
     return rule.error(f"ledger: {_first_line(error)}", advice=advice, code=code)
 
 

@@ -1763,9 +1763,9 @@ update {schema}.sync_slots set created_at = clock_timestamp()
 where slot = %(slot)s and fence = %(fence)s;
 
 -- name: new_generation
--- A slot was made: positions in earlier ones are not continued from.
+-- A slot was made: positions in earlier ones, and in other slots, are not continued from.
 update {schema}.sync_slots
-set generation = generation + 1, system = %(system)s, timeline = %(timeline)s, database = %(database)s,
+set generation = (select max(generation) from {schema}.sync_slots) + 1, system = %(system)s, timeline = %(timeline)s, database = %(database)s,
     confirmed = %(confirmed)s, unsettled = %(unsettled)s::jsonb, created_at = clock_timestamp(), why = %(why)s,
     fingerprint = %(fingerprint)s::jsonb, figures = jsonb_build_object(), trouble = null, trouble_since = null
 where slot = %(slot)s and fence = %(fence)s
@@ -1782,6 +1782,7 @@ where slot = %(slot)s and fence = %(fence)s;
 -- Every slot that the ledger knows, with its lease.
 select *, lease_expires > clock_timestamp() as is_held, (select min(id) from {schema}.pgsnow_ledger) as ledger,
     extract(epoch from clock_timestamp() - read_at)::float8 as read_seconds,
+    extract(epoch from clock_timestamp() - coalesce(read_at, created_at))::float8 as unread_seconds,
     extract(epoch from clock_timestamp() - trouble_since)::float8 as trouble_seconds
 from {schema}.sync_slots order by slot;
 
@@ -1790,6 +1791,7 @@ from {schema}.sync_slots order by slot;
 select spool from {schema}.sync_slots where slot = %(slot)s;
 
 -- name: remember_spool
+-- The folder log_spool_dir was made: files that wait in another one are not read any more.
 update {schema}.sync_slots set spool = %(spool)s where slot = %(slot)s;
 
 -- name: kept_files
@@ -1800,11 +1802,12 @@ cross join jsonb_array_elements(case when jsonb_typeof(staged) = 'array' then st
 where b ? 'kept';
 
 -- name: forget_slot
--- The slot was dropped by a person: tables are not read from it any more. Its generation stays, so that no position in
+-- The slot was dropped by a person: tables are not read from it any more. Its generation moves on, so that no position in
 -- it is continued from.
 update {schema}.sync_slots
 set created_at = null, confirmed = 0, fingerprint = jsonb_build_object(), unsettled = '[]', figures = jsonb_build_object(), why = %(why)s,
-    trouble = null, trouble_since = null, generation = generation + 1, system = '', timeline = 0
+    trouble = null, trouble_since = null, system = '',
+    generation = (select max(generation) from {schema}.sync_slots) + 1, timeline = 0
 where slot = %(slot)s and (lease_expires is null or lease_expires <= clock_timestamp() or fence = %(fence)s);
 
 -- name: begin_log_join

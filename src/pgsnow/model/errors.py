@@ -569,12 +569,19 @@ class LeaseHeld(PgsnowError):
     """Another run is syncing the table."""
 
     exit_code = 3
+    default_advice = (
+        "Nothing to do: the other run syncs the table. `pgsnow status` shows which worker has it."
+    )
 
 
 class LeaseLost(PgsnowError):
     """This run lost its lease on the table; its results are discarded, and the work is done again."""
 
     exit_code = 1
+    default_advice = (
+        "Nothing to do: the run that has the lease syncs the table. If this happens often, a worker stands still, or"
+        " its connection to the ledger is lost, for longer than a lease lasts."
+    )
 
 
 class ShuttingDown(PgsnowError):

@@ -1,11 +1,15 @@
 """Translation of the source's driver errors into those of model/errors.py, in this one place, by SQLSTATE and never by
 message. The ledger has its own: ledger/errors.py.
 
+The advice about TLS is the exception: libpq has no code for what it refuses before it logs in.
+
 Codes: https://www.postgresql.org/docs/current/errcodes-appendix.html
 """
 
 from __future__ import annotations
 
+import errno
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
@@ -64,8 +68,18 @@ _BROKEN_INSIDE = (
     "The view, or a function or foreign table that it reads, is broken: correct it in Postgres. The configuration is"
     " not the cause. The next tick tries again."
 )
+_TLS_REFUSED = re.compile(r"certificate|does not support SSL|sslrootcert", re.IGNORECASE)
+_TLS_ADVICE = (
+    "The connection was refused here, before anything was sent, because the server could not be verified (sslmode)."
+    " `host` must be a name in the server's certificate; sslrootcert (PGSSLROOTCERT) must name the file of the"
+    " authority that signed it; the certificate must not have expired, and the server must offer TLS. Do not lower"
+    " sslmode: another server may be answering."
+)
 _NEXT_TICK = "The next tick tries again; nothing is lost."
+_NO_FILES = "EMFILE"
 _ADVICE = {
+    _NO_FILES: "This process, or the machine, may open no more files: raise the limit (LimitNOFILE= of a systemd unit,"
+    f" `ulimit -n`). {_NEXT_TICK}",
     "08P01": "A connection pooler, which answers so, does not take this connection or statement: it may know no such"
     " database or user, have no free server connection (default_pool_size, query_wait_timeout), lend sessions for"
     " single statements (it must have pool_mode = transaction or session), or refuse a parameter of POSTGRES_DSN."
@@ -130,8 +144,17 @@ def translated(
     text = f"{table}: {message}" if table else message
     if error_class in _NAMED and (context := _context(error)):
         return errors.SourceQueryFailed(f"{text} ({context})", advice=_BROKEN_INSIDE, code=code)
-    advice = _ADVICE.get(code or "") or (_ADVICE.get((code or "")[:2], "") if error_class in _OF_TEXT else "")
+    known = _ADVICE.get(
+        _NO_FILES if _has_no_files(error.__cause__ or error.__context__ or error) else code or ""
+    )
+    advice = known or (_ADVICE.get((code or "")[:2], "") if error_class in _OF_TEXT else "")
+    advice = advice or ("" if code else tls_advice(error))
     return _RAISED[error_class](text, advice=advice, code=code)
+
+
+def tls_advice(error: Exception) -> str:
+    """The advice for a connection that libpq refused because of the server's certificate; '' for any other error."""
+    return _TLS_ADVICE if _TLS_REFUSED.search(str(error)) else ""
 
 
 @contextmanager
@@ -147,6 +170,11 @@ def _without_code(error: Exception) -> PostgresErrorClass:
     """libpq reports no SQLSTATE without a connection; a client-side error has none either."""
     lost = (psycopg.OperationalError, psycopg.InterfaceError, OSError)
     return PostgresErrorClass.UNAVAILABLE if isinstance(error, lost) else PostgresErrorClass.REFUSED
+
+
+def _has_no_files(error: BaseException | None) -> bool:
+    """True if an open file too many is the cause."""
+    return isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE)
 
 
 def _context(error: Exception) -> str:

@@ -57,7 +57,10 @@ def sqlstate_of_refusal(conninfo: str, *, seconds: float = 10.0) -> str | None:
     """
     if not sys.platform.startswith("linux"):
         return None
-    descriptor = os.memfd_create("pgsnow-login", os.MFD_CLOEXEC)
+    try:
+        descriptor = os.memfd_create("pgsnow-login", os.MFD_CLOEXEC)
+    except OSError:  # this process may open no more files, which may be why the login failed
+        return None
     try:
         _log_in(conninfo, descriptor, time.monotonic() + seconds)
         found = _REFUSAL.search(os.pread(descriptor, 1 << 20, 0))

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
-from pgsnow.model.errors import TargetLoginRefused
+from pgsnow.model.errors import TargetLoginRefused, TargetUnavailable
 from pgsnow.snowflake.session import ConnectSettings, Session, connect
 
 LONGEST_USE = 4 * 3_600.0
@@ -20,6 +20,10 @@ LONGEST_USE = 4 * 3_600.0
 IDLE_SECONDS = 60.0
 """After so many seconds without a statement, new network connections are opened: a firewall may have dropped the old
 ones without a word, and then a statement would wait for `ANSWER_SECONDS`."""
+UNANSWERED_LOGINS = 4
+"""After so many logins of one tick that nobody answered, its other runs fail without one of their own."""
+UNANSWERED_SECONDS = 30.0
+"""How long that lasts after the last of them."""
 
 
 @dataclass(eq=False, slots=True)
@@ -49,6 +53,8 @@ class SessionPool:
         """The login of the shared session that a thread is making now."""
         self._refused: dict[str, TargetLoginRefused] = {}
         """The login that Snowflake refused, by the tick's id: refused logins lock a user, so a tick makes no other."""
+        self._unanswered: tuple[str, int, float, TargetUnavailable | None] = ("", 0, 0.0, None)
+        """The last tick with logins that nobody answered: its id, how many, when the last one failed, and its error."""
 
     def take(self, *, own: bool = False) -> KeptSession | None:
         """An open session, which must be given back; None: `open` must be called. own: no other thread uses it."""
@@ -72,6 +78,10 @@ class SessionPool:
         with self._lock:
             if known := self._refused.get(tick):
                 raise TargetLoginRefused(str(known), advice=known.advice, code=known.code)
+            last, failures, at, lost = self._unanswered
+            failures = failures if last == tick else 0
+            if lost and failures >= UNANSWERED_LOGINS and time.monotonic() - at < UNANSWERED_SECONDS:
+                raise TargetUnavailable(str(lost), advice=lost.advice, code=lost.code)
             others = None if own else self._login
             login = Future[None]()
             if not own and others is None:
@@ -83,6 +93,8 @@ class SessionPool:
             count()
             kept = KeptSession(connect(self._settings), users=1)
         except BaseException as error:
+            if isinstance(error, TargetUnavailable):
+                self._unanswered = (tick, failures + 1, time.monotonic(), error)
             self._logged_in(login, None, {tick: error} if isinstance(error, TargetLoginRefused) else {})
             login.set_exception(error)
             raise

@@ -287,12 +287,17 @@ class Engine:
             remove_files(self._context, uuid.uuid4().hex[:16])
 
     def _tidy(self) -> None:
-        """Once an hour in each process: delete old rows of the ledger, and remove loaded files that no run has removed
-        for an hour, because nothing changes any more."""
+        """Once an hour in each process: delete old rows of the ledger, remove loaded files that no run has removed for
+        an hour, because nothing changes any more, and look after replication slots that nothing has read for an hour.
+        """
         if self.ledger.run_log.purge(self.config.log_retention_days) is None:
             return
         if self.ledger.loaded_files.overdue(self.settings.snowflake.account):
             self.remove_loaded_files()
+        if left := [row for row in self.ledger.slots.all() if row.is_left]:
+            from pgsnow.sync.stream.care import look_after_slots  # rare
+
+            look_after_slots(self._context, left, holder())
 
     def close(self) -> None:
         """Close every connection and release every lease. Must not be called while another call is running."""

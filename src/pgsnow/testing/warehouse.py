@@ -31,7 +31,7 @@ Row = dict[str, Any]
 
 POINTS = (
     "prepare", "evolve", "put", "copy", "insert", "merge", "replace", "append", "shadow", "prune", "clean up",
-    "compare", "delete",
+    "compare", "delete", "select",
 )  # fmt: skip
 """Steps that are recorded, and that can be made to fail."""
 

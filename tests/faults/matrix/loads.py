@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-ROWS = 200
+ROWS = 60
 ADD = "insert into users (id, name) select max(id) + 1 + g, 'new {n}' from users, generate_series(0, 9) g group by g"
 CHANGE = "update users set balance = {n}, updated_at = clock_timestamp() where id % 7 = {n} % 7"
-DELETE = "delete from users where id = (select max(id) - 3 from users)"
-MOVE = "update users set id = -id, updated_at = clock_timestamp() where id = (select max(id) - 5 from users)"
-LARGE = "update users set name = 'large {n} ' || id, updated_at = clock_timestamp()"
+DELETE = "delete from users where id = (select min(id) from users)"
+MOVE = "update users set id = -id, updated_at = clock_timestamp() where id = (select max(id) - 15 from users)"
 PUBLICATION = "pgsnow_faults"
 
 
@@ -23,6 +22,7 @@ class Load:
     which {n} is a number that grows. tick: arguments of the tick that meets the fault. target: `memory`, or `snowflake`
     where only its statements and files show the fault. rejected: each change adds a row that cannot be loaded. drops:
     the target is dropped before the tick, so that everything is loaded again. bucket: files go through a bucket.
+    rows: that the source has at first.
     """
 
     name: str
@@ -34,11 +34,12 @@ class Load:
     rejected: bool = False
     drops: bool = False
     bucket: bool = False
+    rows: int = ROWS
     set_up: Sequence[str] = ()
 
 
 SWEEP = {"sweep_every": "1ms", "sweep_share": "100%"}
-LOG: Mapping[str, Any] = {"mode": "log"}
+LOG: Mapping[str, Any] = {"mode": "log", "sweep_share": "100%"}
 PUBLISHED = f"create publication {PUBLICATION} for table users"
 _LOG: dict[str, Any] = {
     "options": {"log_publication": PUBLICATION},
@@ -56,7 +57,7 @@ IN_MEMORY = (
     Load("deferred", {"load_every": "1ms"}),
     Load("deletes", SWEEP, changes=(ADD, DELETE)),
     Load("rejected", rejected=True),
-    Load("chunks", SMALL_CHUNKS, tick={"resync": True}),
+    Load("chunks", SMALL_CHUNKS, tick={"resync": True}, rows=400),
     Load("log", LOG, **_LOG),
     Load("log, deferred", {**LOG, "load_every": "1ms"}, **_LOG),
     Load("log, soft deletes", {**LOG, "deletes": "soft"}, **_LOG),
@@ -70,6 +71,7 @@ IN_SNOWFLAKE = (
     Load("full content", {"load": "stage", "mode": "full", "watermark_column": None}, changes=(ADD, DELETE),
          target="snowflake"),
     Load("load_every", {"load": "stage", "load_every": "1ms"}, target="snowflake"),
+    Load("load_every, due", {"load": "stage", "load_every": "1ms"}, target="snowflake", tick={"load": True}),
     Load("copied once", {"load": "stage", "insert_only": True}, changes=(ADD,), target="snowflake"),
     Load("deleted rows", {"load": "stage", **SWEEP}, changes=(ADD, DELETE), target="snowflake"),
     Load("bucket", {"load": "s3"}, target="snowflake", bucket=True),

@@ -277,9 +277,10 @@ def test_any_transactions(log: SlotLab, steps: list[Any], streamed: bool) -> Non
     are open or sent when they are committed, read at any time in sessions that are kept or not and by SQL, with changes
     in memory or on disk, a copy that the changes were applied to is like the table."""
     value = "immediate" if streamed else "buffered"
-    log.lab.run(
-        f"alter database {log.lab.admin.info.dbname} set debug_logical_replication_streaming = {value}"
-    )
+    if log.lab.admin.info.server_version >= 160_000:
+        log.lab.run(
+            f"alter database {log.lab.admin.info.dbname} set debug_logical_replication_streaming = {value}"
+        )
     writers = [Writer(log.lab.session(), number) for number in range(WRITERS)]
     session = log.open(memory=200 if streamed else 1 << 20)
     try:

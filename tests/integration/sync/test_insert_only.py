@@ -34,7 +34,8 @@ def begin(world: MemoryWorld | World) -> None:
 
 def add(world: MemoryWorld | World, rows: int = 5) -> None:
     world.sql(
-        f"insert into users select n + g, 'n' || g from generate_series(1, {rows}) g, (select count(*) n from users)"
+        f"insert into users select n + g, 'n' || g from generate_series(1, {rows}) g,"
+        " (select count(*) n from users) counted"
     )
 
 

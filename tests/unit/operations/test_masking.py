@@ -15,7 +15,7 @@ from pgsnow.operations.doctor.masking import masked, masked_table_list, without_
 
 SECRET = "s3cr3t-value-0815"
 KEYS = st.sampled_from(
-    ["url", "routing_key", "headers", "heartbeat_url", "openlineage_url", "token", "password"]
+    ["url", "routing_key", "headers", "heartbeat_url", "openlineage_url", "token", "password", "salt"]
 )
 PLAIN = st.sampled_from(["source", "target", "tables", "pk", "to", "alerts", "defaults"])
 TREES = st.recursive(

@@ -31,7 +31,7 @@ class Source:
         if self._error:
             raise self._error
 
-    def stream(self) -> Prefetcher:
+    def stream(self) -> Prefetcher[pa.RecordBatch]:
         return Prefetcher(self.reader(), self.cancelled.set)
 
 

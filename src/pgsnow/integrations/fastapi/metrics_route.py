@@ -7,6 +7,7 @@ import asyncio
 from fastapi import APIRouter, Response
 from starlette.concurrency import run_in_threadpool
 
+from pgsnow.integrations.fastapi.security import API_HEADERS
 from pgsnow.integrations.fastapi.web import Web
 from pgsnow.integrations.prometheus.collect import metrics_text, text_without_ledger
 from pgsnow.integrations.prometheus.exposition import CONTENT_TYPE
@@ -37,7 +38,7 @@ def metrics_routes(web: Web, *, deadline: float = DEADLINE_SECONDS) -> APIRouter
             text = await asyncio.wait_for(asyncio.shield(reading), deadline)
         except TimeoutError:
             text = text_without_ledger(config_valid=True)
-        return Response(text, media_type=CONTENT_TYPE, headers={"Cache-Control": "no-store"})
+        return Response(text, media_type=CONTENT_TYPE, headers=dict(API_HEADERS))
 
     return router
 

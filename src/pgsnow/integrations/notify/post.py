@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,6 +20,14 @@ WAIT = 5.0
 """Longest time, in seconds, to connect, and to wait for the next bytes of an answer."""
 LONGEST_RETRY_AFTER = 3600.0
 """Seconds."""
+THREAD = "pgsnow-request"
+LOGS_OF_ADDRESSES = (
+    "urllib3.connectionpool",
+    "urllib3.connection",
+    "urllib3.poolmanager",
+    "urllib3.util.retry",
+)
+"""Loggers that write the address of each request at debug. A filter is not inherited by the loggers below."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +54,7 @@ def send(
     could lead into another network, with what was sent. Never raises; returns after `seconds` at the latest."""
     answers: SimpleQueue[Answer] = SimpleQueue()
     threading.Thread(
-        target=lambda: answers.put(_request(url, body, headers or {})), name="pgsnow-request", daemon=True
+        target=lambda: answers.put(_request(url, body, headers or {})), name=THREAD, daemon=True
     ).start()
     try:
         return answers.get(timeout=seconds)
@@ -56,6 +65,8 @@ def send(
 def _request(url: str, body: bytes | None, headers: Mapping[str, str]) -> Answer:
     import requests
 
+    for name in LOGS_OF_ADDRESSES:
+        logging.getLogger(name).addFilter(_is_of_another_thread)
     sent: dict[str, Any] = {"User-Agent": "pgsnow", **headers}
     if body is not None:
         sent["Content-Type"] = "application/json"
@@ -69,6 +80,11 @@ def _request(url: str, body: bytes | None, headers: Mapping[str, str]) -> Answer
             return _answer(answer)
     except Exception as error:  # of any library below; its text may contain the address
         return Answer(_problem(error))
+
+
+def _is_of_another_thread(record: logging.LogRecord) -> bool:  # noqa: ARG001
+    """False for what a library logs during a request of this module, whatever level the host has set."""
+    return threading.current_thread().name != THREAD
 
 
 def _credentials_in(url: str) -> Callable[[requests.PreparedRequest], requests.PreparedRequest]:

@@ -15,6 +15,8 @@ from pgsnow.ledger.session import LedgerConnection, lock_key
 from pgsnow.model.errors import LeaseLost
 from pgsnow.model.log.slot import Fingerprint, KnownSlot
 
+LEFT_SECONDS = 3600.0
+
 
 @dataclass(frozen=True, slots=True)
 class SlotClaim:
@@ -38,14 +40,22 @@ class SlotRefusal:
 
 @dataclass(frozen=True, slots=True)
 class SlotRow:
-    """A slot as commands and the status show it. ledger: the ledger's id. Seconds: since the last complete read, and
-    since the trouble began."""
+    """A slot as commands and the status show it. ledger: the ledger's id. Seconds: since the last complete read, since
+    the trouble began, and since the last complete read or, without one, since the slot was made."""
 
     known: KnownSlot
     ledger: str = ""
     holder: str | None = None
     read_seconds: float | None = None
     trouble_seconds: float | None = None
+    unread_seconds: float = 0.0
+
+    @property
+    def is_left(self) -> bool:
+        """There is a slot, and nothing has read it for an hour."""
+        return (
+            self.known.created_at is not None and self.holder is None and self.unread_seconds > LEFT_SECONDS
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +161,7 @@ class Slots:
                 row["lease_holder"] if row["is_held"] else None,
                 row["read_seconds"],
                 row["trouble_seconds"],
+                row["unread_seconds"] or 0.0,
             )
             for row in self.queries.execute("slots")
         )

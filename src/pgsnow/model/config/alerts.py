@@ -67,7 +67,7 @@ def _kind(value: object) -> ReceiverKind:
 
 def _headers(value: object) -> dict[str, SecretStr]:
     if not isinstance(value, Mapping):
-        raise ValueError(f"{display(value)} is not a mapping — write `{{Authorization: ${{VAR}}}}`")
+        raise ValueError("is not a mapping — write `{Authorization: ${VAR}}`")
     for key in value:
         if not isinstance(key, str) or not key.isascii() or not key.replace("-", "").isalnum():
             raise ValueError(f"{display(key)} is not the name of a header — write one such as Authorization")
@@ -109,7 +109,9 @@ class Receiver(BaseModel):
     def _is_complete(self) -> Receiver:
         if self.kind is ReceiverKind.PAGERDUTY:
             if self.routing_key is None:
-                raise ValueError("pagerduty needs `routing_key:`, the integration key of a service")
+                raise ValueError(
+                    "pagerduty needs `routing_key:` — write the integration key of a service, best as `${VAR}`"
+                )
         elif self.url is None:
             raise ValueError(f"{self.kind} needs `url:` — write the address that messages are posted to")
         elif self.routing_key is not None:
@@ -174,7 +176,9 @@ class AlertsConfig(BaseModel):
         if not isinstance(value, (list, tuple)) or not value:
             raise ValueError("names no receiver — write a list such as `- {kind: slack, url: ${SLACK_URL}}`")
         found: list[Any] = []
-        taken = {item["name"] for item in value if isinstance(item, Mapping) and item.get("name")}
+        taken = {
+            item["name"] for item in value if isinstance(item, Mapping) and isinstance(item.get("name"), str)
+        }
         for item in value:
             if isinstance(item, Mapping) and not item.get("name"):
                 kind, number = str(item.get("kind", ReceiverKind.WEBHOOK)), 1

@@ -17,7 +17,7 @@ from pgsnow.model.table import SourceName, TargetName
 from pgsnow.model.types.overflow import NEVER_OF_KEYS
 
 Table = Mapping[str, Any]
-_NO_KEY = {None, *(str(choice) for choice in NEVER_OF_KEYS)}
+_NO_KEY = (None, *(str(choice) for choice in NEVER_OF_KEYS))
 
 
 def check_tables(

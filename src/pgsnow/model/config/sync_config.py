@@ -121,7 +121,7 @@ class SyncConfig(BaseModel):
     log_spool_dir: Annotated[str, BeforeValidator(folder)] | None = None
     """A folder on a persistent volume that all workers share. Changes that were read from the log are kept there while
     Snowflake cannot be reached; null: the log waits on the source instead."""
-    max_log_spool_dir: Size = 10 << 30
+    max_log_spool_dir: Size = Field(default=10 << 30, json_schema_extra={"default": "10GB"})
     """How much log_spool_dir may hold."""
     consistency: ConsistencyChoice = Consistency.TABLE
     """Whether a tick's changes become visible table by table, or those of all tables at once."""

@@ -100,7 +100,7 @@ def _is_google(endpoint: str) -> bool:
 
 def _prefix(env: Environment) -> str:
     prefix = (env.get("S3_PREFIX") or PREFIX).strip("/")
-    if not _PREFIX.match(prefix):
+    if not _PREFIX.match(prefix) or {".", ".."} & set(prefix.split("/")):
         env.add_problem(
             "S3_PREFIX",
             f"{prefix!r} cannot be used",
@@ -114,15 +114,21 @@ def _endpoint(env: Environment) -> str:
     endpoint = env.get("S3_ENDPOINT_URL")
     if endpoint is None:
         return ""
-    parts = urlsplit(endpoint)
-    if (
-        parts.scheme not in ("http", "https")
-        or not parts.hostname
-        or parts.path.strip("/")
-        or "@" in parts.netloc
-    ):
+    if not _is_address(endpoint):
         env.add_problem("S3_ENDPOINT_URL", "is not an address", "write https://host or https://host:port")
+        return ""
     return endpoint.rstrip("/")
+
+
+def _is_address(endpoint: str) -> bool:
+    """http or https, a host, perhaps a port, and nothing else."""
+    try:
+        parts = urlsplit(endpoint)
+        port = parts.port
+    except ValueError:  # brackets that do not match, or a port that is none
+        return False
+    rest = parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and port != 0 and not rest
 
 
 def _stage(env: Environment) -> str:
@@ -163,7 +169,8 @@ def _warnings(env: Environment) -> list[str]:
             "S3_ACCESS_KEY: the keys are sent to Snowflake in the text of each COPY; name a storage integration in"
             " S3_STORAGE_INTEGRATION instead."
         )
-    host = urlsplit(env.get("S3_ENDPOINT_URL") or "").hostname or ""
+    endpoint = env.get("S3_ENDPOINT_URL") or ""
+    host = (urlsplit(endpoint).hostname or "") if _is_address(endpoint) else ""
     if host and host != GOOGLE and not env.get("S3_STAGE") and ".amazonaws.com" not in f"{host}.":
         found.append(
             "S3_ENDPOINT_URL: Snowflake looks for s3:// at AWS only; create an external stage for this store,"

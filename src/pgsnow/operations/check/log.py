@@ -27,6 +27,7 @@ MEGABYTE = 1 << 20
 def check_log(config: SyncConfig, ledger: Ledger, conn: psycopg.Connection) -> Iterator[CheckResult]:
     """The results; without tables with `mode: log`, only about slots that are left. Raises SourceUnavailable,
     LedgerUnavailable."""
+    yield from _unknown_slots(ledger, conn)
     if not config.logged:
         yield from _left_slots(ledger, conn)
         return
@@ -60,6 +61,27 @@ def _left_slots(ledger: Ledger, conn: psycopg.Connection) -> Iterator[CheckResul
             LOG,
             f"no table has mode: log any more, and the slot {name} still holds back the source's log",
             "pgsnow log drop",
+        )
+
+
+def _unknown_slots(ledger: Ledger, conn: psycopg.Connection) -> Iterator[CheckResult]:
+    """Slots that nothing reads, and that have the name of a slot of another ledger, which may be gone."""
+    known: list[str] = []
+    with suppress(PgsnowError):
+        known = [row.known.name for row in ledger.slots.all()]
+    query = (
+        "select slot_name, pg_size_pretty(pg_current_wal_insert_lsn() - restart_lsn) from pg_replication_slots"
+        " where slot_name ~ '^pgsnow_[0-9a-f]{12}$' and not slot_name = any (%s) and not active"
+        " and database = current_database() and not pg_is_in_recovery()"
+    )
+    with translating():
+        found = conn.execute(query, [known]).fetchall()
+    for name, held in found:
+        yield warning(
+            LOG,
+            f"the slot {name} is of a ledger that is not this one, nothing reads it now, and it holds back"
+            f" {held or 'no'} log",
+            f"If that ledger is gone: SELECT pg_drop_replication_slot('{name}');",
         )
 
 

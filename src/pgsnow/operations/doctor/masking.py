@@ -17,7 +17,7 @@ from pgsnow.model.settings.secret import Secret
 VALUE = "…"
 """Stands for a value of a row."""
 _SECRET_KEY = re.compile(
-    r"passw|secret|token|(?<!primary)_key\Z|url|uri|dsn|webhook|heartbeat|header", re.IGNORECASE
+    r"passw|secret|salt|token|(?<!primary)_key\Z|url|uri|dsn|webhook|heartbeat|header", re.IGNORECASE
 )
 """Keys of the table list whose values are addresses or credentials."""
 _CONDITION_KEYS = frozenset({"where"})
@@ -68,8 +68,8 @@ def masked_table_list(document: Any, secrets: Iterable[Secret]) -> Any:
 
 
 def _entry(key: str, value: Any, secrets: Iterable[Secret]) -> Any:
-    if isinstance(value, str) and _SECRET_KEY.search(key):
-        return value if _VARIABLE.fullmatch(value) else MASK
+    if _SECRET_KEY.search(key) and value is not None and not isinstance(value, (bool, Mapping, list)):
+        return value if isinstance(value, str) and _VARIABLE.fullmatch(value) else MASK
     if isinstance(value, str) and key in _CONDITION_KEYS:
         return masked(without_values(value), secrets)
     if _SECRET_KEY.search(key) and isinstance(value, (Mapping, list)):
@@ -78,9 +78,9 @@ def _entry(key: str, value: Any, secrets: Iterable[Secret]) -> Any:
 
 
 def _all_masked(value: Any) -> Any:
-    """Every text below a key such as `headers`."""
+    """Every value below a key such as `headers`."""
     if isinstance(value, Mapping):
         return {str(key): _all_masked(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_all_masked(item) for item in value]
-    return MASK if isinstance(value, str) and not _VARIABLE.fullmatch(value) else value
+    return value if isinstance(value, str) and _VARIABLE.fullmatch(value) else MASK

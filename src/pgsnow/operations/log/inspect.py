@@ -13,6 +13,7 @@ from pgsnow.ledger.slots.store import SlotRow
 from pgsnow.model.checkpoint import ServerIdentity
 from pgsnow.model.config.sync_config import SyncConfig, TableConfig
 from pgsnow.model.errors import PgsnowError
+from pgsnow.model.log.sharing import shared_with
 from pgsnow.model.log.slot import KnownSlot, LogState, SlotVerdict, slot_verdict
 from pgsnow.model.table import SourceName
 from pgsnow.model.table_key import key_of
@@ -28,7 +29,8 @@ from pgsnow.postgres.replication.values.row_condition import why_not_of_row
 @dataclass(frozen=True, slots=True)
 class LogInspection:
     """row: the slot in the ledger; None: it has none yet. verdict: what a tick would do. oldest: the oldest open
-    transaction. problems: tables that cannot be read from the log as they are. tables: those that can."""
+    transaction. problems: tables that cannot be read from the log as they are. tables: those that can. shared: the
+    refusal of a slot that another configuration reads."""
 
     ledger: str
     slot: str
@@ -41,6 +43,7 @@ class LogInspection:
     problems: Mapping[str, IdentityProblem]
     tables: frozenset[SourceName]
     most_retained: int
+    shared: SlotVerdict | None = None
 
     @property
     def known(self) -> KnownSlot:
@@ -60,7 +63,8 @@ def inspect(config: SyncConfig, ledger: Ledger, conn: psycopg.Connection) -> Log
     problems = _problems(config, conn)
     row = rows.get(slot)
     identity = horizon.identity
-    verdict = slot_verdict(
+    shared = shared_with(row.known, {t.name for t in config.tables}, row.read_seconds) if row else None
+    verdict = shared or slot_verdict(
         state,
         row.known if row else KnownSlot(slot, publication),
         system=identity.system_identifier,
@@ -71,7 +75,7 @@ def inspect(config: SyncConfig, ledger: Ledger, conn: psycopg.Connection) -> Log
     refused = {table.source for table in config.logged if table.name in problems}
     return LogInspection(
         owner, slot, publication, state, identity, row, verdict, oldest_transaction(conn), problems,
-        frozenset(sources - refused), state.most_retained(config.max_retained_wal),
+        frozenset(sources - refused), state.most_retained(config.max_retained_wal), shared,
     )  # fmt: skip
 
 

@@ -57,7 +57,7 @@ def set_up(
         if not dry_run:
             ledger.migrate()
         found = inspect(config, ledger, conn)
-        if (problem := server_problem(found.state)) is not None:
+        if (problem := server_problem(found.state) or found.shared) is not None:
             raise ConfigError(problem.why, advice=problem.advice)
         wanted = publication_statements(conn, found.state, found.publication, found.tables, found.ledger)
         if dry_run and not found.ledger and config.log_slot is None:
@@ -80,12 +80,15 @@ def tear_down(config: SyncConfig, settings: Settings, *, holder: str) -> tuple[s
     """Drop the slot, and the publication if this ledger made it; returns the executed statements. Idempotent.
 
     Tables with `mode: log` are read in the ordinary way afterwards, until a tick or `pgsnow log setup` makes a slot.
-    Raises SlotBusy if a worker reads the slot; SourceAccessDenied, SourceUnavailable, LedgerUnavailable.
+    Raises ConfigError if another configuration reads the slot; SlotBusy if a worker reads it;
+    SourceAccessDenied, SourceUnavailable, LedgerUnavailable.
     """
     ledger, source = Ledger(settings.ledger, config.ledger_schema), Source(settings.source)
     with closing(ledger), closing(source), closing(source.connect(read_only=False)) as conn:
         ledger.migrate()
         found = inspect(config, ledger, conn)
+        if found.shared is not None:
+            raise ConfigError(found.shared.why, advice=found.shared.advice)
         claim = _claim(ledger, found, holder)
         done = []
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 PATIENCE = 3
 """Intervals for which the log may be unreadable without an alert: a worker that was killed may keep the slot so long.
 """
+
+_LEFT = "no table has mode: log any more, and the slot still holds back the source's log: pgsnow log drop"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,14 +100,17 @@ class LogHealth:
 
 
 def log_of(config: SyncConfig, ledger: Ledger) -> LogHealth | None:
-    """The state of the log; None if no table is read from it, or no tick has looked at it. Raises LedgerUnavailable,
-    LedgerAccessDenied."""
-    if not config.logged:
-        return None
+    """The state of the log; None if no table is read from it, or no tick has looked at it. A slot that no table needs
+    any more is trouble, as it holds back the log. Raises LedgerUnavailable, LedgerAccessDenied."""
     none: tuple[SlotRow, ...] = ()
     for row in unless_missing(ledger.slots.all, none):
-        if row.known.name == config.log_names(row.ledger)[0]:
+        if row.known.name != config.log_names(row.ledger)[0]:
+            continue
+        if config.logged:
             return _health(row, unless_missing(ledger.slots.kept, (0, 0)))
+        if row.is_left and row.known.generation:
+            since = row.known.read_at or row.known.created_at
+            return replace(_health(row, (0, 0)), trouble=_LEFT, trouble_since=since)
     return None
 
 

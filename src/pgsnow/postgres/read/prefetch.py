@@ -1,4 +1,4 @@
-"""Prefetching: a thread fetches batches while the ones before them are processed, and can be cancelled."""
+"""Prefetching: a thread fetches or makes items while the ones before them are processed, and can be cancelled."""
 
 from __future__ import annotations
 
@@ -6,27 +6,33 @@ import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
-
-import pyarrow as pa
+from typing import Generic, TypeVar
 
 READY = 2
-"""Prefetched batches at most. With the one being fetched and the one being processed, that bounds the memory."""
+"""Prefetched items at most, if nothing else is said. With the one being fetched and the one being processed, that
+bounds the memory."""
 _POLL = 0.1
 """Seconds between two checks of a blocked thread whether it is still needed."""
 
 
-class Prefetcher:
-    """The batches of a reader, in order; what the reader raises is raised here. Use as a context manager."""
+Item = TypeVar("Item")
 
-    def __init__(self, reader: Iterable[pa.RecordBatch], cancel: Callable[[], None]) -> None:
+
+class Prefetcher(Generic[Item]):
+    """The items of a reader, in order; what the reader raises is raised here. Use as a context manager. cancel: ends
+    the reader's wait for an item that is not needed any more."""
+
+    def __init__(
+        self, reader: Iterable[Item], cancel: Callable[[], None] = lambda: None, *, ready: int = READY
+    ) -> None:
         self._reader = reader
         self._cancel = cancel
-        self._ready: queue.Queue[pa.RecordBatch | BaseException | None] = queue.Queue(READY)
+        self._ready: queue.Queue[Item | BaseException | None] = queue.Queue(ready)
         self._stopped = threading.Event()
         self._ended = False
         self._thread = threading.Thread(target=self._pump, name="pgsnow-fetch", daemon=True)
 
-    def __enter__(self) -> Prefetcher:
+    def __enter__(self) -> Prefetcher[Item]:
         self._thread.start()
         return self
 
@@ -45,7 +51,7 @@ class Prefetcher:
             self._cancel()
             self._thread.join(_POLL)
 
-    def __iter__(self) -> Iterator[pa.RecordBatch]:
+    def __iter__(self) -> Iterator[Item]:
         while True:
             found = self._ready.get()
             self._ended = found is None or isinstance(found, BaseException)
@@ -64,7 +70,7 @@ class Prefetcher:
         except BaseException as error:
             self._put(error)
 
-    def _put(self, item: pa.RecordBatch | BaseException | None) -> bool:
+    def _put(self, item: Item | BaseException | None) -> bool:
         while not self._stopped.is_set():
             try:
                 self._ready.put(item, timeout=_POLL)

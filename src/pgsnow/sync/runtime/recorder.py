@@ -113,7 +113,7 @@ class Recorder:
         self.full_read: str | None = None
         self.last_watermark: str | None = None
         self.without_log = ""
-        """With `mode: log`: why the table is not read from the log after this run; "": it is, or it is not known yet."""
+        """With `mode: log`: why the table is not read from the log after this run; "": it is, or not known yet."""
 
     def for_thread(self) -> Recorder:
         """An empty recorder of the same run, for the calling thread."""

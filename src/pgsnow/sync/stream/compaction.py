@@ -14,6 +14,9 @@ import pyarrow as pa
 
 from pgsnow.postgres.replication.values.tuples import DELETE, INSERT, UPDATE, Numbers, RawChanges
 
+_SPREAD = 4
+"""Numbers in the range of a page's ids for each of them, up to which they are used as they are."""
+
 
 @dataclass(frozen=True, slots=True)
 class Compacted:
@@ -92,13 +95,24 @@ def key_codes(keys: Sequence[pa.Array]) -> Numbers:
     """For each row a number that stands for its key: equal keys have the same one."""
     codes: Numbers | None = None
     for key in keys:
-        encoded = key.dictionary_encode()
-        size = len(encoded.dictionary) + 1
-        own = encoded.indices.fill_null(size - 1).to_numpy(zero_copy_only=False).astype(np.int64)
+        own, size = _codes_of(key)
         codes = own if codes is None else np.unique(codes * size + own, return_inverse=True)[1]
     if codes is None:
         raise ValueError("a key without columns")
     return codes.reshape(-1)
+
+
+def _codes_of(key: pa.Array) -> tuple[Numbers, int]:
+    """For each value a number that stands for it, and how many numbers there may be. Whole numbers that are close to
+    each other, as new ids are, stand for themselves, which costs a tenth of a hash table."""
+    if pa.types.is_signed_integer(key.type) and len(key) and not key.null_count:
+        values = key.to_numpy(zero_copy_only=False).astype(np.int64)
+        low, high = int(values.min()), int(values.max())
+        if high - low < _SPREAD * len(values):
+            return values - low, high - low + 1
+    encoded = key.dictionary_encode()
+    size = len(encoded.dictionary) + 1
+    return encoded.indices.fill_null(size - 1).to_numpy(zero_copy_only=False).astype(np.int64), size
 
 
 def _in_turns(first: Numbers, second: Numbers) -> Numbers:

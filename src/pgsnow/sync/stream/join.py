@@ -27,7 +27,8 @@ from pgsnow.sync.stream.slot_reader import LogRead
 @dataclass(slots=True)
 class LogJoin:
     """One table's way into the log, in one run: `begin` before the last snapshot of the run, `finish` after everything
-    that it shows is in the target. begun: the join under way. why: the reason why `begin` has begun none; '': there is no slot."""
+    that it shows is in the target. begun: the join under way. why: the reason why `begin` has begun none; '': there is
+    no slot."""
 
     engine: EngineContext
     plan: TablePlan
@@ -35,12 +36,16 @@ class LogJoin:
     read: LogRead | None = None
     """The read of the log in this tick; None: it was not read."""
     begun: Join | None = None
+    barred: bool = False
+    """The log cannot be read at present."""
     why: str = ""
 
     def begin(self, claim: Claim) -> None:
         """Reserve a position, if the table can join now: the slot is there, and the publication has the whole table.
         May be called again."""
         self.begun = None
+        if self.barred:
+            return
         slot, publication = self.engine.config.log_names(claim.ledger)
         source = self.plan.config.source
         state = inspect_log(self.conn, slot, publication, [source])
@@ -59,8 +64,8 @@ class LogJoin:
         )
         if join is not None and still_invisible(self.conn, join.unsettled | unsettled):
             self.why = (
-                "a transaction that was open when the slot was made has not ended; the oldest open one is"
-                f" {oldest_transaction(self.conn) or 'not known'}"
+                "a transaction has not ended that was open when the slot was made, or whose commit waits for a"
+                f" standby; the oldest open one is {oldest_transaction(self.conn) or 'not known'}"
             )
             self.end(claim)
         else:

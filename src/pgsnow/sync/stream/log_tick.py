@@ -162,6 +162,11 @@ class LogTick:
         """True if this table (`schema.table`), read otherwise in this tick, can be read from the log afterwards."""
         return self._reader is not None and self._reader.can_join(source)
 
+    @property
+    def bars(self) -> bool:
+        """True if no table can join the log in this tick, as it cannot be read."""
+        return self._reader is not None and self._reader.bars
+
     def leave(self, table: str) -> None:
         """Read the table otherwise from now on, in this tick."""
         with self._lock:

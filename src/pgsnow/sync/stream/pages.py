@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 import pyarrow as pa
 
 from pgsnow.model.batch import Page
 from pgsnow.model.errors import KeyNotLogged, LogUnusable
+from pgsnow.model.log.relation import LogRelation
 from pgsnow.model.plan import TablePlan
 from pgsnow.postgres.connection import Source
 from pgsnow.postgres.convert.convert import Converted, Converter
+from pgsnow.postgres.read.prefetch import Prefetcher
 from pgsnow.postgres.replication.reading import ChangeBlock
 from pgsnow.postgres.replication.values.decode import FULL, ChangeDecoder
 from pgsnow.postgres.replication.values.tuples import (
@@ -32,27 +35,57 @@ from pgsnow.sync.stream.compaction import Compacted, compacted, key_codes
 PAGE_CHANGES = 131_072
 PAGE_BYTES = 16 * 1024 * 1024
 """Changes, and bytes of their messages, after which a page is full."""
+PARTS_AHEAD = 4
+"""Blocks whose values were found before they are decoded, at most."""
 
 
-def change_pages(blocks: Iterable[ChangeBlock], plan: TablePlan, source: Source) -> Iterator[ChangePage]:
+def change_pages(
+    blocks: Iterable[ChangeBlock], plan: TablePlan, source: Source
+) -> Generator[ChangePage, None, None]:
     """The changes in the order of their commits, in pages of some 100,000 changes. A page does not depend on an earlier
     one, but what its rows lack is in the target only when all earlier pages were loaded: see BatchKeys.
 
-    source: asked to convert values of types that only it knows, over one of its connections. Raises RelationChanged,
-    KeyNotLogged, ChangesMalformed (pages that were given before are right), SourceUnavailable, SourceAccessDenied.
+    All pages but the first are made in two threads while the caller uses the ones before: one finds the values in the
+    messages, the other decodes them. Close the iterator to end them. source: asked to convert values of types that only
+    it knows, over one of its connections, by one thread at a time. Raises RelationChanged, KeyNotLogged,
+    ChangesMalformed (pages that were given before are right), SourceUnavailable, SourceAccessDenied.
     """
     maker = _PageMaker(plan, source)
-    waiting, size, whole_old = list[RawChanges](), 0, False
-    for block in blocks:
-        full = sum(part.count for part in waiting) >= PAGE_CHANGES or size >= PAGE_BYTES
-        if waiting and (full or whole_old != (block.relation.identity == FULL)):
-            yield maker.page(waiting, whole_old=whole_old)
-            waiting, size = [], 0
-        whole_old = block.relation.identity == FULL
-        waiting.append(maker.raw(block))
-        size += len(block.data)
-    if waiting:
-        yield maker.page(waiting, whole_old=whole_old)
+    parts = maker.parts(blocks)
+    first, following = next(_groups(parts), ([], None))
+    if first:
+        yield maker.page(first)
+    if following is None:
+        return
+    with (
+        Prefetcher(chain([following], parts), ready=PARTS_AHEAD) as found,
+        Prefetcher((maker.page(group) for group, _ in _groups(found)), ready=1) as pages,
+    ):
+        yield from pages
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """The changes of a block, not yet decoded, and the bytes of its messages."""
+
+    relation: LogRelation
+    changes: RawChanges
+    size: int
+
+
+def _groups(parts: Iterable[_Part]) -> Iterator[tuple[list[_Part], _Part | None]]:
+    """The parts of each page; and the first one of the next page, None after the last. The rows of a page come from one
+    replica identity."""
+    group, count, size = list[_Part](), 0, 0
+    for part in parts:
+        full = count >= PAGE_CHANGES or size >= PAGE_BYTES
+        if group and (full or group[0].relation.identity != part.relation.identity):
+            yield group, part
+            group, count, size = [], 0, 0
+        group.append(part)
+        count, size = count + part.changes.count, size + part.size
+    if group:
+        yield group, None
 
 
 class _PageMaker:
@@ -67,14 +100,18 @@ class _PageMaker:
         self._converter = Converter(plan, checks_text=True)
         self._keys = Converter(self._decoder.key_plan(), checks_text=True)
 
-    def raw(self, block: ChangeBlock) -> RawChanges:
-        """The changes of a block, not yet decoded."""
-        self._decoder.check(block.relation)
-        return raw_changes(block, self._decoder.wanted)
+    def parts(self, blocks: Iterable[ChangeBlock]) -> Iterator[_Part]:
+        """The changes of each block. Asks nothing of the source."""
+        wanted = self._decoder.wanted
+        for block in blocks:
+            yield _Part(block.relation, raw_changes(block, wanted), len(block.data))
 
-    def page(self, parts: list[RawChanges], *, whole_old: bool) -> ChangePage:
-        """One page of the changes of some blocks. whole_old: old rows are whole (REPLICA IDENTITY FULL)."""
-        changes = joined(parts)
+    def page(self, parts: list[_Part]) -> ChangePage:
+        """One page of the changes of some blocks with the same replica identity."""
+        for part in parts:
+            self._decoder.check(part.relation)
+        whole_old = parts[0].relation.identity == FULL
+        changes = joined([part.changes for part in parts])
         parts.clear()
         counts = _counts(changes)
         truncates = np.flatnonzero(changes.kinds == TRUNCATE)

@@ -23,6 +23,7 @@ from pgsnow.model.errors import (
     SlotBusy,
     SlotNotMade,
 )
+from pgsnow.model.log.sharing import MOST_NAMES, TABLES, shared_with
 from pgsnow.model.log.slot import (
     KnownSlot,
     LogState,
@@ -42,7 +43,7 @@ from pgsnow.postgres.replication.slot import CREATE_SECONDS, create_slot, drop_s
 from pgsnow.sync.pipeline.spool import Spool
 from pgsnow.sync.runtime.context import Connections, EngineContext
 from pgsnow.sync.runtime.log import logger
-from pgsnow.sync.stream.schedule import HELD, READ_SHARE, due_audits, is_too_early
+from pgsnow.sync.stream.schedule import HELD, PINNED, READ_SHARE, due_audits, is_too_early
 
 MEGABYTE = 1 << 20
 ENDING_SECONDS = 5.0
@@ -101,8 +102,8 @@ class SlotReader:
 
     def read(self, horizon: Horizon, *, needed: bool = True) -> LogRead | None:
         """Read the log to its present end. None: no table can be read from it in this tick; the ledger says why. Raises
-        what the ledger raises, and ShuttingDown. needed: False if no table is read from the log yet: then the slot is
-        only made, if it must be."""
+        what the ledger raises, and ShuttingDown. needed: False if no table is read from the log yet: then it is read
+        only if the slot holds back much, as while a first load lasts, or if it could not be read before."""
         slot, publication = self.context.config.log_names(self.ledger_id)
         claim = self.context.ledger.slots.claim(slot, publication, run_id=self.run_id, holder=self.holder)
         if isinstance(claim, SlotRefusal):
@@ -120,8 +121,14 @@ class SlotReader:
             self._trouble(claim, str(gap))
             self._make_again(conn, claim, horizon, str(gap), drop=True)
         except PgsnowError as error:
-            self._trouble(claim, str(error))
+            self._is_usable = False
+            self._trouble(claim, f"{error}. {error.advice}" if error.advice else str(error))
         return self._found
+
+    @property
+    def bars(self) -> bool:
+        """True if no table can join the log in this tick, as it cannot be read."""
+        return bool(self.problem) and not self._is_usable
 
     def can_join(self, source: str) -> bool:
         """True if this table (`schema.table`), read otherwise in this tick, can be read from the log afterwards."""
@@ -151,6 +158,8 @@ class SlotReader:
                 figures = {"seconds": round(self._seconds, 3), HELD: self.now, **self._measured()}
                 slots.advance(claim, durable, figures=figures, complete=False)
             session.confirm(durable)
+            if durable >= found.reading.end:
+                self._found = None  # nothing is left to confirm
         except LeaseLost:
             return
         except PgsnowError as error:
@@ -170,6 +179,13 @@ class SlotReader:
         self, conn: psycopg.Connection, claim: SlotClaim, horizon: Horizon, needed: bool
     ) -> LogRead | None:
         config, known = self.context.config, claim.known
+        idle = None if known.read_at is None else self.now - known.read_at.timestamp()
+        if (refused := shared_with(known, {t.name for t in config.tables}, idle)) is not None:
+            self.problem = (
+                f"{refused.why}. {refused.advice}"  # not in the ledger: the other one is not in trouble
+            )
+            logger(run_id=self.run_id).warning("the log is not read", reason=self.problem)
+            return None
         # Before the state: if a table is altered after it, which the next tick notices, that one reads from this point.
         point = take_log_point(conn)
         state, verdict = self._inspect(conn, known, horizon)
@@ -181,7 +197,7 @@ class SlotReader:
             return None
         self._is_usable = True
         self._forget(verdict)
-        if not needed:
+        if not needed and not known.trouble and state.retained < PINNED:
             self._remember_publication(claim, state)
             return None
         if is_too_early(state, known, self.now):
@@ -347,5 +363,6 @@ class SlotReader:
     def _measured(self) -> dict[str, object]:
         if self._state is None:
             return dict(self._blocked)
+        names = [table.name for table in self.context.config.logged[:MOST_NAMES]]
         measured = measurements(self._state, self.context.config.max_retained_wal)
-        return {**measured, **self._blocked, "oldest": self._oldest}
+        return {**measured, **self._blocked, "oldest": self._oldest, TABLES: names}

@@ -172,7 +172,7 @@ def open_run(
     if plan.config.mode is TableMode.LOG:
         from pgsnow.sync.stream.join import LogJoin  # for such tables
 
-        join = LogJoin(engine, plan, conn, found.log_read)
+        join = LogJoin(engine, plan, conn, found.log_read, barred=found.log_barred)
     log_spool = None
     if engine.config.log_spool_dir is not None:
         from pgsnow.sync.stream.log_spool import spool_of  # where the configuration names one

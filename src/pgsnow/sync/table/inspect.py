@@ -65,6 +65,8 @@ class Inspection:
     """The table's part of what was read from the log; None: the table is not read from it in this run."""
     log_read: LogRead | None = None
     """The read of the log in this tick, for a table that may join it."""
+    log_barred: bool = False
+    """With `mode: log`: the log cannot be read at present, so that the table does not join it."""
 
     @property
     def has_changes(self) -> bool:
@@ -198,6 +200,7 @@ class Inspector:
             compares,
             log=log,
             log_read=self.log.found if unseen and self.log is not None else None,
+            log_barred=unseen and self.log is not None and self.log.bars,
         )
 
     def _look_for_changes(

@@ -46,7 +46,9 @@ def upload_kept(run: RunContext) -> None:
             run.destination.upload(batch, spool.parts_of(batch))
         run.table.kept_uploaded(some)
         spool.sweep(some[0].batch, [batch.batch for batch in run.claim.staged if batch.kept is not None])
-    run.recorder.events.append(f"uploaded {len(waiting)} batches from log_spool_dir")
+    run.recorder.events.append(
+        f"uploaded {len(waiting)} batch{'es' * (len(waiting) != 1)} from log_spool_dir"
+    )
 
 
 def end_keeping(run: RunContext, rows: int, away: PgsnowError | None) -> None:

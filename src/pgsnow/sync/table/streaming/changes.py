@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import closing, suppress
 from dataclasses import replace
 
 from pgsnow.model.batch import LoadBatch, Page
@@ -44,8 +45,8 @@ def stage_log(run: RunContext, log: TableLog) -> None:
     new: list[StagedBatch] = []
     away: PgsnowError | None = None
     waiting, checkpoint = run.claim.staged, log.checkpoint(run.plan, run.checkpoint, run.horizon)
-    with Spool(run.claim.run_id) as spool:
-        pages = PageStream(pages_of(run, log), run.recorder)
+    with Spool(run.claim.run_id) as spool, closing(pages_of(run, log)) as changes:
+        pages = PageStream(changes, run.recorder)
         if pages.has_pages():
             target = run.destination.prepare(loads=False)
             if has_lost_rows(run):
@@ -66,8 +67,9 @@ def stage_log(run: RunContext, log: TableLog) -> None:
             new.append(outcome.batch)
             run.rejected.resolve_loaded()
         run.rejected.flush()
-        if run.recorder.rows_rejected and away is None:  # else the load finds that out
-            run.rejected.judge_older_versions(run.destination.held_keys, only_unknown=True)
+        if run.recorder.rows_rejected and away is None:
+            with suppress(*AWAY):  # the load asks again
+                run.rejected.judge_older_versions(run.destination.held_keys, only_unknown=True)
         record_staged(run, new, checkpoint, run.destination.definition(run.drift))
     log.staged()
     note_staged(run, new)
@@ -94,26 +96,27 @@ def _stage(
     return keep(run, batch, away), away
 
 
-def pages_of(run: RunContext, log: TableLog) -> Iterator[Page]:
+def pages_of(run: RunContext, log: TableLog) -> Generator[Page, None, None]:
     """The changes as pages for the writer of load batches."""
     keys, rows, counts = BatchKeys(run.plan.pk), 0, ChangeCounts()
-    for found in change_pages(log.blocks(), run.plan, run.source):
-        counts += found.counts
-        apart = rows >= run.plan.config.max_rows_per_load or not keys.admits(found)
-        if apart:
-            keys, rows = BatchKeys(run.plan.pk), 0
-        keys.add(found)
-        rows += found.page.rows.num_rows + found.deleted.num_rows
-        changes = PageChanges(
-            found.commits,
-            found.unchanged,
-            found.moved,
-            found.deleted,
-            found.deleted_commits,
-            truncates=found.truncates,
-            replayed=log.before.settled > log.before.lsn,
-            apart=apart,
-        )
-        yield replace(found.page, changes=changes)
+    with closing(change_pages(log.blocks(), run.plan, run.source)) as every:
+        for found in every:
+            counts += found.counts
+            apart = rows >= run.plan.config.max_rows_per_load or not keys.admits(found)
+            if apart:
+                keys, rows = BatchKeys(run.plan.pk), 0
+            keys.add(found)
+            rows += found.page.rows.num_rows + found.deleted.num_rows
+            changes = PageChanges(
+                found.commits,
+                found.unchanged,
+                found.moved,
+                found.deleted,
+                found.deleted_commits,
+                truncates=found.truncates,
+                replayed=log.before.settled > log.before.lsn,
+                apart=apart,
+            )
+            yield replace(found.page, changes=changes)
     if text := str(counts):
         run.recorder.events.append(text)
