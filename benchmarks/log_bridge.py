@@ -44,6 +44,11 @@ CHANGES = (
 )
 SUMS = "SELECT COUNT(*), SUM(ID), SUM(N) FROM {}"
 MOST_TICKS = 50
+HEAD = (
+    "| | s | ticks | rows read | phases (s) | deleted rows searched for (s) | ranges compared | statements |\n"
+    + "|---" * 8
+    + "|"
+)
 
 
 def main() -> None:
@@ -64,9 +69,7 @@ def main() -> None:
         settings = Settings.from_env(env)
         with Engine(parse_config(dict(CONFIG), file="sync_config.yaml", env=env), settings) as engine:
             print(f"{given.rows:,} rows, {given.changes:,} of each kind of change\n")
-            print(
-                "| | s | ticks | rows read | phases (s) | deleted rows searched for (s) |\n|---|---|---|---|---|---|"
-            )
+            print(HEAD)
             show("first load", engine)
             for statement in CHANGES:
                 admin.execute(statement.format(rows=given.rows, changes=given.changes).encode())
@@ -104,7 +107,9 @@ def show(what: str, engine: Engine) -> None:
     print(
         f"| {what} | {seconds:.1f} | {len(reports)} | {sum(report.rows_read for report in reports):,} |"
         f" {', '.join(f'{name} {spent:.1f}' for name, spent in longest)} |"
-        f" {sum(report.sweep_seconds for report in reports):.1f} |",
+        f" {sum(report.sweep_seconds for report in reports):.1f} |"
+        f" {sum(report.ranges_compared for report in reports)} |"
+        f" {sum(report.statement_count for report in reports)} |",
         flush=True,
     )
 

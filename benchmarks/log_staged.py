@@ -44,7 +44,8 @@ CONFIG: dict[str, Any] = {
     "log_publication": PUBLICATION,
     "max_retained_wal": "100GB",
     "tables": [
-        {"source": "public.t", "target": "analytics.t", "mode": "log", "pk": "id", "load_every": "1d"},
+        {"source": "public.t", "target": "analytics.t", "mode": "log", "pk": "id", "load_every": "1d",
+         "load_when_rows": sys.maxsize},
     ],
 }  # fmt: skip
 HEAD = (

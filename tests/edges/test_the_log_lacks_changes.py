@@ -24,8 +24,9 @@ CHANGES = [
 PUBLICATION = "create publication ours for table users with (publish_via_partition_root = true)"
 SLOT = "(select slot_name from pg_replication_slots where database = current_database())"
 LARGE = "select pg_logical_emit_message(false, 'x', repeat('y', 700000)) from generate_series(1, 4)"
-MADE_AGAIN = "publication"
-"""What is said differs: servers before 18 end the read where the publication was missing."""
+MADE_AGAIN = "dropped and made again"
+BEFORE_18 = {MADE_AGAIN: "publication"}
+"""Servers before 18 end the read where the publication was missing, and that is said."""
 GAPS: dict[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
     "taken out and put back": (
         ("alter publication ours drop table users",), ("alter publication ours add table users",),
@@ -53,6 +54,7 @@ def test_every_gap_is_noticed_and_read_once_without_the_log(memory_world: Memory
     world.options |= {"log_publication": "ours", "max_retained_wal": "2MB"}
     world.sql(PUBLICATION)
     world.sql("insert into users (id, name) select i, 'user ' || i from generate_series(1, 60) i")
+    said = {} if world.source.info.server_version >= 180_000 else BEFORE_18
     with world.engine() as engine:
 
         def follow(gap: str) -> None:
@@ -69,6 +71,7 @@ def test_every_gap_is_noticed_and_read_once_without_the_log(memory_world: Memory
 
         follow("at first")
         for n, (gap, (before, after, reason)) in enumerate(GAPS.items(), 2):
+            reason = said.get(reason, reason)
             for statement in (*before, *(change.format(n=n) for change in CHANGES), *after):
                 world.sql(statement)
             [report] = engine.tick().tables

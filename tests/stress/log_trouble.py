@@ -28,6 +28,8 @@ from tests.stress import log_writers
 SPAWN = mp.get_context("spawn")
 LONGEST_ROUND = 20.0
 """Seconds between two kills at most."""
+ENOUGH_RUNS = 40
+"""Runs of tables that have loaded changes."""
 LOOK = """
 SELECT (SELECT COALESCE(SUM(AMOUNT), 0) FROM ANALYTICS.L_ACCOUNT),
     (SELECT COUNT(*) FROM ANALYTICS.L_ENTRY e
@@ -63,19 +65,19 @@ class Looks:
     whole: looks at such states; others: at other ones."""
 
     env: Mapping[str, str]
-    until: float
+    stop: threading.Event = field(default_factory=threading.Event)
     whole: int = 0
     others: int = 0
     broken: list[tuple[Any, ...]] = field(default_factory=list)
 
     def follow(self) -> None:
         """Look again and again, also after the server was away."""
-        while time.monotonic() < self.until:
+        while not self.stop.is_set():
             with (
                 suppress(PgsnowError),
                 connect(Settings.from_env(self.env).snowflake, query_tag="reader") as session,
             ):
-                while time.monotonic() < self.until:
+                while not self.stop.is_set():
                     self._judge(*session.execute(LOOK).rows[0])
             time.sleep(0.3)
 
@@ -100,23 +102,28 @@ class Trouble:
     workers: list[Any] = field(default_factory=list)
     done: Counter[str] = field(default_factory=Counter)
 
-    def run(self, until: float, *, writers: int, ddl: bool) -> None:
-        """Write, sync, alter and kill until then; at the end no worker and no writer is left."""
+    def run(self, seconds: float, *, writers: int, ddl: bool) -> None:
+        """Write, sync, alter and kill for so long, and until some runs have loaded changes, but not for more than ten
+        times as long; at the end no worker and no writer is left."""
+        dsn, began = self.env["POSTGRES_DSN"], time.monotonic()
+        last = began + 10 * seconds
         writing = [
-            SPAWN.Process(target=write_on, args=(act, self.env["POSTGRES_DSN"], number, until), daemon=True)
+            SPAWN.Process(target=write_on, args=(act, dsn, number, last), daemon=True)
             for number, act in enumerate([log_writers.write] * writers + [log_writers.alter] * ddl)
         ]
         self.workers = [self._worker(), self._worker()]
         for process in (*writing, *self.workers):
             process.start()
-        while time.monotonic() < until:
+        while (now := time.monotonic()) < last:
+            if now > began + seconds and self.ended("ok", "partial") >= ENOUGH_RUNS:
+                break
             self._let_runs_end(self.rnd.randint(0, 12))
             kind = self.rnd.choices(["worker", "postgres", "emulator"], [3, 1, 1])[0]
             {"worker": self._kill_worker, "postgres": self._kill_postgres, "emulator": self._kill_emulator}[
                 kind
             ]()
             self.done[kind] += 1
-        for process in self.workers:
+        for process in (*self.workers, *writing):
             process.kill()
         for process in (*self.workers, *writing):
             process.join()
@@ -156,9 +163,9 @@ class Trouble:
         self.emulator.start()
 
 
-def looking(env: Mapping[str, str], until: float) -> tuple[threading.Thread, Looks]:
+def looking(env: Mapping[str, str]) -> tuple[threading.Thread, Looks]:
     """A reader that runs in a thread, and the thread."""
-    looks = Looks(env, until)
+    looks = Looks(env)
     thread = threading.Thread(target=looks.follow, daemon=True)
     thread.start()
     return thread, looks

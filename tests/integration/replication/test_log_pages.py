@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
@@ -144,6 +145,21 @@ def test_changes_are_counted_before_they_are_compacted(log: LogLab) -> None:
     first, last = page.commits.to_pylist()
     assert first < page.deleted_commits[0].as_py() < last
     assert str(page.counts) == "3 inserts, 2 updates, 1 delete"
+
+
+def test_threads_that_make_pages_end_with_them(log: LogLab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages after the first are made in threads; when nobody wants more of them, no thread is left, and none reads the
+    spool any more."""
+    lab = log.lab
+    lab.run(TABLE)
+    plan = lab.plan(watermark_column=None, mode="xmin")
+    lab.run("insert into t (id, n) select g, 1 from generate_series(1, 50) g")
+    monkeypatch.setattr(pages, "PAGE_CHANGES", 1)
+    before = set(threading.enumerate())
+    made = change_pages(log.blocks(plan.source.oid, most=1), plan, lab.source)
+    assert [next(made).page.rows.column("id").to_pylist() for _ in range(3)] == [[1], [2], [3]]
+    made.close()
+    assert set(threading.enumerate()) <= before
 
 
 def test_a_key_that_is_stored_out_of_line(log: LogLab) -> None:

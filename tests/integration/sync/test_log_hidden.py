@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from pgsnow.model.report import TableReport
+from pgsnow.model.report import Status, TableReport
+from tests.progress import wait_until
 from tests.world import MemoryWorld
 
 PARTS = """
@@ -84,3 +85,23 @@ def test_rows_that_an_alteration_rewrites_are_read_without_the_log(world: Memory
     world.sql("insert into u values (51); update u set v = 7 where id = 5; delete from u where id = 6")
     assert any("unlogged" in text for text in tick(world).events)
     world.assert_equal()
+
+
+def test_a_tick_without_changes_writes_the_position_in_the_log_once(world: MemoryWorld) -> None:
+    """The ledger's row of the slot is written three times in an idle tick: when the slot is claimed, confirmed and
+    released."""
+    world.sql("create publication p for table users")
+    world.options["log_publication"] = "p"
+    world.tables[0] |= {"mode": "log"}
+    joined = "from now on, changes are read from the log"
+    wait_until(lambda: joined in tick(world).events, "the table has not joined the log")
+    world.sql("create table written (at bigint)")
+    world.sql(
+        "create function note() returns trigger language plpgsql as"
+        " 'begin insert into written values (new.confirmed); return null; end'"
+    )
+    world.sql("create trigger note after update on sync_slots for each row execute function note()")
+    with world.engine() as engine:
+        [report] = engine.tick().tables
+    assert report.status is Status.IDLE
+    assert world.sql("select count(*), count(distinct at) from written") == [(3, 2)]

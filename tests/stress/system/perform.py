@@ -29,7 +29,7 @@ from tests.stress.system.servers import Servers
 from tests.stress.system.tables import BY_NAME, PUBLICATION
 from tests.stress.system.workers import Workers
 
-COMMAND_SECONDS = 240
+COMMAND_SECONDS = 900
 """A command that takes longer hangs: every wait of pgsnow ends earlier."""
 UNEXPECTED = re.compile(r"Traceback \(most recent call last\)|unexpected \w+(Error|Exception)|Usage: pgsnow")
 

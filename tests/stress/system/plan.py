@@ -44,7 +44,7 @@ def plan(seed: int, *, phases: int = 3, seconds: float = 40.0) -> Script:
         "odd_clock": rnd.random() < 0.5,
         "keep_wal": rnd.choice(["-1", "-1", "64MB"]),
         "consistency": rnd.choice(["table", "table", "tick"]),
-        "small_parts": rnd.random() < 0.5,
+        "small_parts": rnd.random() < 0.25,
     }
     actions: list[Action] = []
     for phase in range(phases):

@@ -150,10 +150,10 @@ class Statements:
         )
 
     def _many(self, kind: Kind) -> str:
-        first = 2000 + self.rnd.randrange(8) * 500
+        first = 2000 + self.rnd.randrange(8) * 250
         return (
             f"insert into {kind.name} (id, region, n, t, big, at) select g, g % 4, g, md5(g::text), repeat('m', 200),"
-            f" now() from generate_series({first}, {first + 499}) g on conflict do nothing"
+            f" now() from generate_series({first}, {first + 249}) g on conflict do nothing"
         )
 
     def _all(self, kind: Kind) -> str:

@@ -64,8 +64,8 @@ class LogJoin:
         )
         if join is not None and still_invisible(self.conn, join.unsettled | unsettled):
             self.why = (
-                "a transaction that was open when the slot was made has not ended; the oldest open one is"
-                f" {oldest_transaction(self.conn) or 'not known'}"
+                "a transaction has not ended that was open when the slot was made, or whose commit waits for a"
+                f" standby; the oldest open one is {oldest_transaction(self.conn) or 'not known'}"
             )
             self.end(claim)
         else:

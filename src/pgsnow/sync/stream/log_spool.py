@@ -92,7 +92,8 @@ class LogSpool:
             if held + size > self.most:
                 raise LogSpoolUnusable(
                     f"{self.path} holds {held >> 20:,} MB, and may hold {self.most >> 20:,} MB",
-                    advice="Raise `max_log_spool_dir` if the disk has room.",
+                    advice="Nothing is lost, the changes wait on the source. Raise `max_log_spool_dir` if there is"
+                    " room.",
                 )
             for leftover in (unfinished, final):
                 if leftover.exists():
@@ -106,7 +107,10 @@ class LogSpool:
             _sync_folder(self.path)
         except OSError as error:
             shutil.rmtree(unfinished, ignore_errors=True)
-            raise LogSpoolUnusable(f"{self.path}: {error.strerror or error}") from None
+            raise LogSpoolUnusable(
+                f"{self.path}: {error.strerror or error}",
+                advice="Nothing is lost, the changes wait on the source: free space there, or check the volume.",
+            ) from None
         return KeptFiles(str(self.slots.spool_of(self.slot)), files)
 
     def parts_of(self, batch: StagedBatch) -> list[Path]:
@@ -139,8 +143,13 @@ class LogSpool:
         return self._folder_of(batch_of_table).parent.is_dir()
 
     def size(self) -> int:
-        """Bytes of all files in the folder."""
-        return sum(path.lstat().st_size for path in self.path.rglob("*"))
+        """Bytes of all files in the folder, from which other workers may remove some meanwhile."""
+        found = 0
+        for place, _, names in os.walk(self.path):
+            for name in names:
+                with contextlib.suppress(FileNotFoundError):
+                    found += (Path(place) / name).lstat().st_size
+        return found
 
     def _verify(self) -> None:
         if (why := self.problem()) is not None:

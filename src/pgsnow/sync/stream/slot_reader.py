@@ -158,6 +158,8 @@ class SlotReader:
                 figures = {"seconds": round(self._seconds, 3), HELD: self.now, **self._measured()}
                 slots.advance(claim, durable, figures=figures, complete=False)
             session.confirm(durable)
+            if durable >= found.reading.end:
+                self._found = None  # nothing is left to confirm
         except LeaseLost:
             return
         except PgsnowError as error:
