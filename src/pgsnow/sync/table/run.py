@@ -76,7 +76,7 @@ def follow_log(run: RunContext, log: TableLog, *, staged: bool) -> bool:
 
     if not staged:
         stage_log(run, log)
-    due = loads_now(run) or is_much(run.plan.config, run.claim.staged)
+    due = loads_now(run) or is_much(run.plan.config, run.claim.staged) or run.table.sweep is not None
     if due and load_waiting(run) is not None:
         raise LogUnusable(f"{run.claim.table}: {LOST}")
     if any(batch.kept is not None for batch in run.claim.staged):  # they need not wait to be uploaded
@@ -88,6 +88,7 @@ def follow_log(run: RunContext, log: TableLog, *, staged: bool) -> bool:
             read_again(run, str(lost))
             raise LogUnusable(f"{run.claim.table}: {LOST}") from lost
     if run.table.sweep is not None:
+        run.destination.batches.cleanup()  # the rows that are read next use the same batch names
         return False
     complete(run)
     run.destination.batches.cleanup(wait=True)
