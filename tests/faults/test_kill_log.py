@@ -35,6 +35,7 @@ STEPS: Mapping[str, str] = {
 """By what was just done: a phase of the engine, or a step inside it (PGSNOW_KILL_IN of one_tick)."""
 WAYS: Mapping[str, dict[str, Any]] = {
     "now": {"load": "stage"},
+    "auto": {},
     "deferred": {"load": "stage", "load_every": "1ms"},
 }
 """By the way in which changes are loaded: what each table has for it."""
@@ -116,7 +117,7 @@ def kill_and_recover(world: World, step: str) -> None:
 @pytest.mark.parametrize(
     ("way", "deletes", "steps"),
     [
-        pytest.param("now", "hard", ["the slot is to be confirmed"], id="some"),
+        pytest.param("auto", "hard", ["the log is to be read"], id="some"),
         *(
             pytest.param(way, deletes, [*STEPS], id=f"{way}-{deletes}", marks=pytest.mark.thorough)
             for way, deletes in (("now", "hard"), ("now", "soft"), ("deferred", "hard"))
