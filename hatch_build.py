@@ -26,13 +26,21 @@ class SbomHook(BuildHookInterface):  # type: ignore[type-arg]
     """Called by hatchling before it writes a wheel."""
 
     PLUGIN_NAME = "custom"
+    _folder: tempfile.TemporaryDirectory[str] | None = None
+    """Has the document until the wheel is written."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         if self.target_name != "wheel" or version == "editable":
             return
-        file = Path(tempfile.mkdtemp(prefix="pgsnow-sbom-")) / NAME
+        self._folder = tempfile.TemporaryDirectory(prefix="pgsnow-sbom-")
+        file = Path(self._folder.name) / NAME
         file.write_text(json.dumps(self._document(), indent=2, sort_keys=True) + "\n")
         build_data["sbom_files"].append(str(file))
+
+    def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:  # noqa: ARG002
+        """Called by hatchling once the wheel is written."""
+        if self._folder is not None:
+            self._folder.cleanup()
 
     def _document(self) -> dict[str, Any]:
         metadata = self.metadata
