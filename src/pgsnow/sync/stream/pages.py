@@ -32,8 +32,8 @@ from pgsnow.postgres.replication.values.tuples import (
 from pgsnow.sync.stream.change_page import ChangeCounts, ChangePage
 from pgsnow.sync.stream.compaction import Compacted, compacted, key_codes
 
-PAGE_CHANGES = 131_072
-PAGE_BYTES = 16 * 1024 * 1024
+PAGE_CHANGES = 65_536
+PAGE_BYTES = 8 * 1024 * 1024
 """Changes, and bytes of their messages, after which a page is full."""
 PARTS_AHEAD = 4
 """Blocks whose values were found before they are decoded, at most."""
