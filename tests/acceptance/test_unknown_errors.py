@@ -69,15 +69,6 @@ def logged(level: int) -> io.StringIO:
     return stream
 
 
-@pytest.fixture(autouse=True)
-def _log_as_before() -> Iterator[None]:
-    log = logging.getLogger("pgsnow")
-    handlers, level, propagate = log.handlers, log.level, log.propagate
-    yield
-    log.handlers, log.propagate = handlers, propagate
-    log.setLevel(level)
-
-
 def assert_silent(where: str, text: str) -> None:
     assert [canary for canary in (*CANARIES, SECRET) if canary in text] == [], where
 

@@ -90,15 +90,6 @@ def config_of(hook: str) -> dict[str, Any]:
     }
 
 
-@pytest.fixture(autouse=True)
-def _log_as_before() -> Iterator[None]:
-    log = logging.getLogger("pgsnow")
-    handlers, level, propagate = log.handlers, log.level, log.propagate
-    yield
-    log.handlers, log.propagate = handlers, propagate
-    log.setLevel(level)
-
-
 class Written:
     """Everything that was written, by where."""
 

@@ -9,6 +9,7 @@ Codes: https://www.postgresql.org/docs/current/errcodes-appendix.html
 from __future__ import annotations
 
 import errno
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -145,7 +146,9 @@ def translated(
     if error_class in _NAMED and (context := _context(error)):
         return errors.SourceQueryFailed(f"{text} ({context})", advice=_BROKEN_INSIDE, code=code)
     known = _ADVICE.get(
-        _NO_FILES if _has_no_files(error.__cause__ or error.__context__ or error) else code or ""
+        _NO_FILES
+        if _has_no_files(error) or _has_no_files(error.__cause__ or error.__context__)
+        else code or ""
     )
     advice = known or (_ADVICE.get((code or "")[:2], "") if error_class in _OF_TEXT else "")
     advice = advice or ("" if code else tls_advice(error))
@@ -173,8 +176,11 @@ def _without_code(error: Exception) -> PostgresErrorClass:
 
 
 def _has_no_files(error: BaseException | None) -> bool:
-    """True if an open file too many is the cause."""
-    return isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE)
+    """True if an open file too many is the cause. libpq says so only in its text, in the words of the C library."""
+    limits = (errno.EMFILE, errno.ENFILE)
+    if isinstance(error, OSError):
+        return error.errno in limits
+    return isinstance(error, psycopg.Error) and any(os.strerror(limit) in str(error) for limit in limits)
 
 
 def _context(error: Exception) -> str:

@@ -89,7 +89,7 @@ def test_a_run_without_the_log_says_why(world: MemoryWorld, monkeypatch: pytest.
         world.sql(f"update sync_slots set unsettled = '[{xid}]'")
         found = why(world, tick(world)["two"])
         assert found is not None
-        assert f"has not ended; the oldest open one is pid {app.info.backend_pid}" in found
+        assert f"the oldest open one is pid {app.info.backend_pid} " in found
         app.commit()
 
     world.sql("delete from two where id = 1")

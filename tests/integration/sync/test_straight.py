@@ -77,7 +77,7 @@ def test_the_first_files_go_up_while_the_target_is_created(users: World) -> None
         report = engine.tick(["public.orders"]).tables[0]
     assert (report.status, report.rows_inserted) == (Status.OK, 300)
     assert [sent(users, text, "ORDERS") for text in ("CREATE TABLE", "COPY INTO")] == [1, 1]
-    assert len([text for text in users.emulator.statements("PUT") if "orders/" in text]) == 1
+    assert sent(users, "PUT", "orders/") == 1
     users.assert_equal()
 
 
