@@ -19,7 +19,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 LIST = ROOT / "tests/slow_part.txt"
-QUICK = 0.25
+QUICK = 0.2
 """Seconds, with the test's own fixtures, while two other tests run on two cores."""
 OTHERS = "[others]"
 

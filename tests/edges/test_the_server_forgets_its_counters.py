@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import signal
+from typing import Any
 
 import psycopg
 
@@ -36,8 +37,12 @@ def test_rows_that_were_deleted_before_a_process_crashed_leave_the_target(shop: 
     started = shop.sql("select pg_postmaster_start_time()")
     shop.sql("delete from users where id = 2; delete from items where id = 2")
     shop.sql("checkpoint")  # or the server would lose them
-    with psycopg.connect(shop.writer, autocommit=True) as victim:
+    with (
+        psycopg.connect(shop.writer, autocommit=True) as victim,
+        psycopg.connect(shop.writer, autocommit=True) as witness,
+    ):
         os.kill(victim.info.backend_pid, signal.SIGKILL)
+        wait_until(lambda: _has_ended(witness), "the server did not notice it")
     wait_until(lambda: _answers(shop), "the server did not come back")
     assert shop.sql("select pg_postmaster_start_time()") == started
     assert shop.sql("select sum(n_tup_del) from pg_stat_user_tables") == [(0,)]
@@ -74,6 +79,14 @@ def test_a_prepared_transaction_counts_when_it_is_committed(shop: Shop) -> None:
     flush(shop)
     assert compared(shop) == {"public.users"}
     shop.assert_equal()
+
+
+def _has_ended(session: psycopg.Connection[Any]) -> bool:
+    try:
+        session.execute("select 1")
+    except psycopg.OperationalError:
+        return True
+    return False
 
 
 def _answers(shop: Shop) -> bool:

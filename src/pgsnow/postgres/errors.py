@@ -78,6 +78,7 @@ _TLS_ADVICE = (
 )
 _NEXT_TICK = "The next tick tries again; nothing is lost."
 _NO_FILES = "EMFILE"
+_LIMITS = (errno.EMFILE, errno.ENFILE)
 _ADVICE = {
     _NO_FILES: "This process, or the machine, may open no more files: raise the limit (LimitNOFILE= of a systemd unit,"
     f" `ulimit -n`). {_NEXT_TICK}",
@@ -176,11 +177,17 @@ def _without_code(error: Exception) -> PostgresErrorClass:
 
 
 def _has_no_files(error: BaseException | None) -> bool:
-    """True if an open file too many is the cause. libpq says so only in its text, in the words of the C library."""
-    limits = (errno.EMFILE, errno.ENFILE)
+    """True if an open file too many is the cause. libpq says so in the words of the C library, or not at all: then it
+    is seen by opening one."""
     if isinstance(error, OSError):
-        return error.errno in limits
-    return isinstance(error, psycopg.Error) and any(os.strerror(limit) in str(error) for limit in limits)
+        return error.errno in _LIMITS
+    if not isinstance(error, psycopg.OperationalError) or error.sqlstate:
+        return False
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY))
+    except OSError as refused:
+        return refused.errno in _LIMITS
+    return any(os.strerror(limit) in str(error) for limit in _LIMITS)
 
 
 def _context(error: Exception) -> str:
