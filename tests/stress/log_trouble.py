@@ -30,6 +30,8 @@ LONGEST_ROUND = 20.0
 """Seconds between two kills at most."""
 ENOUGH_RUNS = 40
 """Runs of tables that have loaded changes."""
+ENOUGH_LOOKS = 10
+"""Looks of the reader at states that their tick calls consistent, while the writers write."""
 LOOK = """
 SELECT (SELECT COALESCE(SUM(AMOUNT), 0) FROM ANALYTICS.L_ACCOUNT),
     (SELECT COUNT(*) FROM ANALYTICS.L_ENTRY e
@@ -102,9 +104,10 @@ class Trouble:
     workers: list[Any] = field(default_factory=list)
     done: Counter[str] = field(default_factory=Counter)
 
-    def run(self, seconds: float, *, writers: int, ddl: bool) -> None:
-        """Write, sync, alter and kill for so long, and until some runs have loaded changes, but not for more than ten
-        times as long; at the end no worker and no writer is left."""
+    def run(self, seconds: float, *, writers: int, ddl: bool, looks: Looks | None = None) -> None:
+        """Write, sync, alter and kill for so long, and until some runs have loaded changes and the reader, if there is
+        one, has looked at some consistent states, but not for more than ten times as long; at the end no worker and no
+        writer is left."""
         dsn, began = self.env["POSTGRES_DSN"], time.monotonic()
         last = began + 10 * seconds
         writing = [
@@ -115,7 +118,8 @@ class Trouble:
         for process in (*writing, *self.workers):
             process.start()
         while (now := time.monotonic()) < last:
-            if now > began + seconds and self.ended("ok", "partial") >= ENOUGH_RUNS:
+            seen = looks is None or looks.whole >= ENOUGH_LOOKS
+            if now > began + seconds and seen and self.ended("ok", "partial") >= ENOUGH_RUNS:
                 break
             self._let_runs_end(self.rnd.randint(0, 12))
             kind = self.rnd.choices(["worker", "postgres", "emulator"], [3, 1, 1])[0]

@@ -60,7 +60,9 @@ def test_nothing_is_lost_whatever_is_killed(
     settle(world)
     reading = looking(env) if consistent else None
     trouble = Trouble(postgres, emulator, {**world.options, "tables": world.tables}, env, random.Random(SEED))
-    trouble.run(SECONDS, writers=WRITERS // 2, ddl=True)
+    looks = reading[1] if reading else None
+    trouble.run(SECONDS, writers=WRITERS // 2, ddl=True, looks=looks)
+    looked = looks.whole if looks else 0
     print(
         f"killed: {dict(trouble.done)}; runs: {trouble.ended()}, {trouble.ended('ok', 'partial')} with changes"
     )
@@ -70,10 +72,10 @@ def test_nothing_is_lost_whatever_is_killed(
     world.tables, world.options = before.tables, before.options
     settle(world, locked=True)
     if reading is not None:
-        thread, looks = reading
-        looks.stop.set()
+        thread, seen = reading
+        seen.stop.set()
         thread.join()
-        print(f"{looks.whole} looks at consistent states, {looks.others} at others")
-        assert looks.broken == []
-        assert looks.whole > 0
+        print(f"{seen.whole} looks at consistent states, {looked} of them under way; {seen.others} at others")
+        assert seen.broken == []
+        assert looked > 0
     world.close()

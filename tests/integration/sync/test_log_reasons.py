@@ -8,9 +8,12 @@ from datetime import UTC, datetime
 import psycopg
 import pytest
 
+from pgsnow.model.errors import TargetUnavailable
 from pgsnow.model.report import TableReport
 from pgsnow.operations.status.summary import status_of
 from pgsnow.sync.stream import slot_reader
+from pgsnow.testing.faults import RaiseAt
+from tests.progress import wait_until
 from tests.world import MemoryWorld
 
 AN_HOUR = 3600.0
@@ -122,3 +125,32 @@ def test_a_run_that_ended_before_its_table_joined_does_not_hold_the_slot(world: 
     world.sql("insert into three values (1)")
     tick(world)
     assert world.sql(f"select confirmed > {before} and confirmed > 1 from sync_slots") == [(True,)]
+
+
+def test_a_search_that_failed_comes_by_itself_and_its_rows_are_told_until_then(world: MemoryWorld) -> None:
+    """A TRUNCATE falls into a gap of the log, and the search for the deleted rows fails. The next search comes without
+    a request, after twenty times as long as the first one took; until it is complete, the status says that deletes are
+    pending, and the table stays out of the log."""
+    world.tables = world.tables[:1]
+    world.sql("insert into one select i, 'x' from generate_series(2, 700) i")
+    tick(world)
+    world.sql("update sync_watermarks set checkpoint = checkpoint - 'log'; truncate one")
+    world.sql("insert into one values (1, 'again')")
+    with world.engine(RaiseAt("compared", TargetUnavailable("gone"))) as engine:
+        [failed] = engine.tick(requested=True).tables
+    assert failed.error is not None
+    assert len(world.differences()["public.one"]) == 699
+    [(tried_at,)] = world.sql("select (sweep ->> 'tried_at')::float8 from sync_watermarks")
+    assert tried_at > 0
+
+    def is_found() -> bool:
+        """One more tick without a requested search: it finds the rows, or the status says that deletes are pending."""
+        [report] = tick(world).values()
+        joined = "from now on, changes are read from the log" in report.events
+        with world.engine() as engine:
+            [table] = status_of(world.config, engine.ledger, datetime.now(UTC))["tables"]
+        assert joined or table["deletes_pending_since"] is not None
+        assert not joined or world.differences() == {"public.one": []}
+        return joined
+
+    wait_until(is_found, "the rows of before the TRUNCATE are found")
