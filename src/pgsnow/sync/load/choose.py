@@ -46,6 +46,12 @@ class LoadFacts:
     deferred: bool = False
     backfill: BackfillFacts | None = None
 
+    @property
+    def is_first_load(self) -> bool:
+        """True if everything is read for the first time, into a target that is filled batch by batch."""
+        of_rows = self.full_read and self.first and not self.resumable and not self.replaces
+        return of_rows and not self.deferred and self.backfill is None
+
 
 def choose(load: LoadContext, facts: LoadFacts) -> Loader:
     """The loader for these facts. Deletes and log-based changes will be further loaders, chosen here as well."""
@@ -60,6 +66,6 @@ def choose(load: LoadContext, facts: LoadFacts) -> Loader:
         if load.plan.config.mode is TableMode.APPEND and not facts.requested:
             return AppendLoader(load)
         return ReplaceLoader(load, relaxed=facts.reshaped, other_keys=facts.other_keys)
-    if facts.full_read and facts.first and not facts.resumable:
+    if facts.is_first_load:
         return DirectCopyLoader(load, Attempts())
     return MergeLoader(load)

@@ -72,15 +72,15 @@ class DirectCopyLoader:
     def _create_target(self, batch: LoadBatch) -> None:
         """Create the target, and upload the files of the first batch meanwhile, if it is copied."""
         load = self._load
-        uploads = self._may_copy is None and load.method(batch.rows, batch.size) == "stage"
-        parts = [part.path for part in batch.parts]
-        missing = load.missing_parts(batch)
-        with load.recorder.timed("put" if uploads else "prepare"):
-            uploaded = load.target.create_meanwhile(
-                (lambda: load.upload(batch.batch, missing)) if uploads and missing else None
-            )
+        if self._may_copy is False or load.method(batch.rows, batch.size) != "stage":
+            with load.recorder.timed("prepare"):
+                load.target.create_meanwhile(None)
+            return
+        parts = load.missing_parts(batch)
+        with load.recorder.timed("put"):
+            uploaded = load.target.create_meanwhile(lambda: load.upload(batch.batch, parts))
         if uploaded:
-            load.uploaded[batch.batch] = frozenset(parts)
+            load.uploaded[batch.batch] = frozenset(part.path for part in batch.parts)
 
     def finish(self) -> Complete:
         not_after = self._attempts.not_after

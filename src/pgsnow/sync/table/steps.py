@@ -115,8 +115,8 @@ def load_changes(run: RunContext) -> bool:
             run = begin_repair(replace(run, backfill=None), reader.full_read)
         pages, partial = PageStream(reader.pages(), run.recorder), reader.full_read is None
         guarded = partial and not run.plan.whole
-        first = not partial and run.checkpoint is None and run.backfill is None
-        waits = first and not reader.resumable and not run.replaces_content
+        facts = run.facts(reader)
+        waits = facts.is_first_load  # its loader creates the target
         target = run.destination.prepare(guarded=guarded, waits=waits) if pages.has_pages() else None
         if partial and run.table.because is not None:
             return False
@@ -125,7 +125,7 @@ def load_changes(run: RunContext) -> bool:
         partial = partial or bool(limits)  # a new target has no such limits
         if reader.full_read is not None:
             check_fence(run, target)
-        loader = run.destination.loader(run.facts(reader))
+        loader = run.destination.loader(facts)
         writer = LoadBatchWriter(
             run.plan, run.claim.fence, spool, run.rejected, run.recorder, run.stop,
             uploads=run.destination.uploads,
